@@ -1,0 +1,178 @@
+"""Creation, storing and propagation: whole descriptors, beside the table of test_vectors.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from winsandbox._security import access, inherit
+from winsandbox._security.ace import Ace, ObjectPart
+from winsandbox._security.acl import Acl
+from winsandbox._security.descriptor import DACL_AUTO_INHERITED, DACL_PRESENT, SecurityDescriptor
+from winsandbox._security.mask import KEY
+from winsandbox._security.sid import SYSTEM, USERS, Sid
+from winsandbox._security.token import Token
+
+USER = Sid.parse("S-1-5-21-1-2-3-1001")
+GROUP = Sid.parse("S-1-5-21-1-2-3-513")
+U = str(USER)
+DEFAULT = SecurityDescriptor.from_sddl(f"D:(A;;GA;;;{U})(A;;GA;;;SY)").dacl
+TOKEN = Token(USER, primary_group=GROUP, default_dacl=DEFAULT)
+
+
+def sd(text: str) -> SecurityDescriptor:
+    return SecurityDescriptor.from_sddl(text)
+
+
+PARENT = sd("O:BAG:SYD:PAI(D;OICI;SD;;;BU)(A;OICI;FA;;;SY)(A;OICIIO;GA;;;CO)(A;OICIIO;GR;;;CG)(A;;FA;;;BA)")
+
+
+def test_a_new_file_and_directory() -> None:
+    file = inherit.child(PARENT, is_container=False, token=TOKEN)
+    assert file.to_sddl() == (f"O:{U}G:{GROUP}D:AI(D;ID;SD;;;BU)(A;ID;FA;;;SY)(A;ID;FA;;;{U})(A;ID;FR;;;{GROUP})")
+    directory = inherit.child(PARENT, is_container=True, token=TOKEN)
+    assert directory.to_sddl() == (
+        f"O:{U}G:{GROUP}D:AI(D;OICIID;SD;;;BU)(A;OICIID;FA;;;SY)(A;ID;FA;;;{U})(A;OICIIOID;GA;;;CO)"
+        f"(A;ID;FR;;;{GROUP})(A;OICIIOID;GR;;;CG)"
+    )
+    assert inherit.child(directory, is_container=False, token=TOKEN) == file
+
+
+def test_a_parent_without_auto_inherited_breeds_entries_that_look_explicit() -> None:
+    raw = sd("O:BAG:SYD:(A;OICIID;FA;;;SY)")
+    assert inherit.child(raw, is_container=True, token=TOKEN).to_sddl() == f"O:{U}G:{GROUP}D:(A;OICI;FA;;;SY)"
+
+
+@pytest.mark.parametrize("parent", [sd("O:BAG:BAD:(A;;FA;;;BA)"), sd("O:BAG:BAD:"), sd("O:BAG:BA"), None])
+def test_without_inheritable_entries_the_default_dacl_is_used(parent: SecurityDescriptor | None) -> None:
+    new = inherit.child(parent, is_container=False, token=TOKEN)
+    assert new.to_sddl() == f"O:{U}G:{GROUP}D:(A;;FA;;;{U})(A;;FA;;;SY)"
+    key = inherit.child(parent, is_container=False, token=TOKEN, mapping=KEY)
+    assert key.to_sddl() == f"O:{U}G:{GROUP}D:(A;;KA;;;{U})(A;;KA;;;SY)"
+
+
+def test_without_a_default_dacl_everybody_may() -> None:
+    new = inherit.child(None, is_container=False, token=Token(USER))
+    assert new.dacl is None
+    assert new.control & DACL_PRESENT
+    assert new.group == USER
+    assert access.check(new, Token(SYSTEM), 0x1F01FF)
+
+
+@pytest.mark.parametrize(
+    ("explicit", "result"),
+    [
+        ("D:(A;;FR;;;BU)", "D:(A;;FR;;;BU)"),
+        ("D:", "D:"),
+        ("D:P(A;;FR;;;BU)", "D:P(A;;FR;;;BU)"),
+        ("D:P(A;ID;GA;;;BU)", "D:P(A;;FA;;;BU)"),
+        ("D:AR(A;;FR;;;BU)", "D:(A;;FR;;;BU)"),
+        ("D:NO_ACCESS_CONTROL", "D:NO_ACCESS_CONTROL"),
+        ("D:(A;OICI;GA;;;CO)", f"D:(A;;FA;;;{U})(A;OICIIO;GA;;;CO)"),
+        ("D:(A;OICI;FR;;;BU)(A;CIIO;GA;;;CO)", "D:(A;OICI;FR;;;BU)(A;CIIO;GA;;;CO)"),
+        ("D:(A;CINP;GR;;;BU)", "D:(A;;FR;;;BU)(A;CINPIO;GR;;;BU)"),
+    ],
+)
+def test_an_explicit_dacl_means_no_inheritance(explicit: str, result: str) -> None:
+    new = inherit.child(PARENT, is_container=True, token=TOKEN, explicit=sd(explicit))
+    assert new.to_sddl() == f"O:{U}G:{GROUP}{result}"
+
+
+def test_an_explicit_descriptor_without_a_dacl_inherits_for_its_own_owner() -> None:
+    new = inherit.child(PARENT, is_container=False, token=TOKEN, explicit=sd("O:BUG:BG"))
+    assert (new.owner, new.group) == (USERS, Sid.parse("BG"))
+    assert new.dacl is not None
+    assert new.dacl[2].sid == USERS
+
+
+def test_owner_of_the_token_wins_over_its_user() -> None:
+    token = Token(USER, owner=SYSTEM)
+    assert inherit.child(PARENT, is_container=False, token=token).owner == SYSTEM
+
+
+def test_labels_are_inherited_and_low_creators_label_what_they_make() -> None:
+    labelled = sd("O:BAG:BAD:(A;OICI;FA;;;WD)S:AI(ML;OICI;NW;;;LW)")
+    plain = sd("O:BAG:BAD:(A;OICI;FA;;;CO)")
+    low = Token(USER, integrity=0x1000)
+    assert inherit.child(labelled, is_container=False, token=TOKEN).to_sddl().endswith("S:AI(ML;ID;NW;;;LW)")
+    assert inherit.child(labelled, is_container=True, token=low).to_sddl().endswith("S:AI(ML;OICIID;NW;;;LW)")
+    assert inherit.child(plain, is_container=False, token=low).to_sddl().endswith("S:(ML;;NW;;;LW)")
+    assert inherit.child(plain, is_container=False, token=TOKEN).sacl is None
+    mine = inherit.child(plain, is_container=False, token=low)
+    assert access.check(mine, low, 0x120116)
+    given = inherit.child(labelled, is_container=False, token=low, explicit=sd("S:(ML;;NW;;;ME)"))
+    assert given.sacl == sd("S:(ML;;NW;;;ME)").sacl
+
+
+def test_an_entry_for_a_class_of_directory_objects_is_only_passed_on() -> None:
+    typed = Ace(5, 0x3, 0x1, USERS, b"", ObjectPart(2, None, b"x" * 16))
+    untyped = Ace(5, 0x3, 0x1, USERS, b"", ObjectPart(1, b"x" * 16, None))
+    arguments = {"owner": USER, "group": USER, "auto_inherited": False}
+    assert inherit.inherited_aces([typed], is_container=False, **arguments) == ()  # type: ignore[arg-type]
+    assert inherit.inherited_aces([typed], is_container=True, **arguments) == (typed._replace(flags=0xB),)  # type: ignore[arg-type]
+    assert inherit.inherited_aces([untyped], is_container=False, **arguments) == (untyped._replace(flags=0),)  # type: ignore[arg-type]
+
+
+def test_no_list_passes_nothing_on() -> None:
+    assert inherit.inherited_aces(None, is_container=True, owner=USER, group=USER) == ()
+
+
+def test_unknown_owner_leaves_creator_owner_alone() -> None:
+    (ace,) = inherit.inherited_aces(sd("D:(A;OI;FA;;;CO)").dacl, is_container=False, owner=None, group=None)
+    assert ace.sid == Sid.parse("CO")
+
+
+def test_a_raw_write_maps_effective_entries_only_and_keeps_flags() -> None:
+    written = sd("O:BAG:BAD:PAI(A;OICI;GA;;;BU)(A;OICIIO;GA;;;CO)(A;ID;GR;;;SY)S:(ML;;NW;;;LW)")
+    stored = inherit.stored(written)
+    assert stored.to_sddl() == "O:BAG:BAD:P(A;OICI;FA;;;BU)(A;OICIIO;GA;;;CO)(A;ID;FR;;;SY)S:(ML;;NW;;;LW)"
+    assert inherit.stored(written.rewritten()).control & DACL_AUTO_INHERITED
+    assert inherit.stored(sd("O:BAG:BAD:NO_ACCESS_CONTROL")).dacl is None
+
+
+def test_propagation_replaces_what_was_inherited_and_keeps_the_rest() -> None:
+    parent = sd("O:BAG:BAD:AI(A;OICI;FA;;;SY)")
+    child = sd(f"O:{U}G:BUD:AI(D;;SD;;;BU)(A;;FR;;;BU)(A;ID;FA;;;WD)")
+    assert inherit.propagate(parent, child, is_container=False).to_sddl() == (
+        f"O:{U}G:BUD:AI(D;;SD;;;BU)(A;;FR;;;BU)(A;ID;FA;;;SY)"
+    )
+
+
+def test_propagation_leaves_protected_children_alone_and_empties_null_dacls() -> None:
+    parent = sd("O:BAG:BAD:AI(A;OICI;FR;;;SY)")
+    protected = sd(f"O:{U}G:BUD:P(A;;FR;;;BU)")
+    assert inherit.propagate(parent, protected, is_container=True) is protected
+    null = sd(f"O:{U}G:BUD:NO_ACCESS_CONTROL")
+    assert inherit.propagate(parent, null, is_container=False).to_sddl() == f"O:{U}G:BUD:AI(A;ID;FR;;;SY)"
+    nothing = sd("O:BAG:BAD:(A;;FA;;;SY)")
+    assert inherit.propagate(nothing, null, is_container=False) is null
+    again = inherit.propagate(nothing, inherit.propagate(parent, null, is_container=False), is_container=False)
+    assert again.dacl == ()  # everybody's full access does not come back
+
+
+def test_propagation_of_a_tree() -> None:
+    root = sd("O:BAG:BAD:AI(A;OICI;FA;;;SY)")
+    old = sd(f"O:{U}G:BUD:AI(A;ID;FR;;;BU)")
+    protected = sd(f"O:{U}G:BUD:P(A;OICI;FW;;;BU)")
+    tree = {
+        ("a",): (old, True),
+        ("a", "deep"): (old, True),
+        ("a", "deep", "file"): (old, False),
+        ("p",): (protected, True),
+        ("p", "below"): (old, False),
+        ("x", "orphan"): (old, False),
+    }
+    result = inherit.propagate_tree(root, dict(reversed(tree.items())))
+    assert result.keys() == tree.keys()
+    assert result["a", "deep"].to_sddl() == f"O:{U}G:BUD:AI(A;OICIID;FA;;;SY)"
+    assert result["a", "deep", "file"].to_sddl() == f"O:{U}G:BUD:AI(A;ID;FA;;;SY)"
+    assert result["p",] == protected
+    assert result["p", "below"] == old
+    assert result["x", "orphan"] == old
+
+
+def test_the_default_dacl_keeps_its_revision() -> None:
+    assert DEFAULT is not None
+    token = Token(USER, default_dacl=Acl(DEFAULT, revision=4))
+    new = inherit.child(None, is_container=False, token=token)
+    assert new.dacl is not None
+    assert new.dacl.revision == 4
