@@ -1,0 +1,529 @@
+"""Applying a plan: what is written, what is not, what is refused, and what is seen while commands run."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.grants.scenes import ROOT, applied, disk, marked, plan_of, state_of, workspace, write_bits, writes
+from winsandbox import _undo, grants
+from winsandbox._apply import Applied, apply, survey_walk
+from winsandbox._host import ATTRIBUTE_RECALL_ON_OPEN, Handle
+from winsandbox._state import State
+from winsandbox.errors import AclError, GrantInUse
+from winsandbox.policy import Policy, Protect
+from winsandbox.testing import SimulatedHost
+
+GIT = ROOT + r"\.git"
+
+
+@pytest.fixture
+def host() -> Iterator[SimulatedHost]:
+    with workspace() as made:
+        yield made
+
+
+@pytest.fixture
+def state(host: SimulatedHost) -> Iterator[State]:
+    with state_of(host) as opened:
+        yield opened
+
+
+def start_and_stop(host: SimulatedHost, state: State, policy: Policy | None = None) -> None:
+    applied(host, state, policy)[1].close()
+
+
+def objects(host: SimulatedHost) -> int:
+    return len(host.tree(ROOT))
+
+
+# -- what it costs ------------------------------------------------------------------------------------------------
+
+
+def test_a_cold_start_writes_each_object_once(host: SimulatedHost, state: State) -> None:
+    plan = plan_of(host, state)
+    made = writes(host, lambda: apply(host, plan, state).close())
+    assert made == objects(host) - 1  # protected.txt inherits nothing and is left as it is
+
+
+def test_a_cold_start_at_low_writes_each_object_once_too(host: SimulatedHost, state: State) -> None:
+    plan = plan_of(host, state, Policy.workspace(ROOT, integrity="low"))
+    made = writes(host, lambda: apply(host, plan, state).close())
+    assert made == objects(host) - 1
+
+
+def test_a_warm_start_writes_nothing_and_reads_once_a_root_and_place(host: SimulatedHost, state: State) -> None:
+    applied(host, state)[1].close()
+    plan = plan_of(host, state)
+    before = host.counts.copy()
+    done = apply(host, plan, state)
+    assert done.warm
+    assert host.counts["set_security"] == before["set_security"]
+    assert host.counts["security"] - before["security"] == 1 + len(plan.grants[0].protected)
+    done.close()
+
+
+def test_changing_between_policies_that_were_applied_writes_nothing(host: SimulatedHost, state: State) -> None:
+    hooks = Policy.workspace(ROOT, protected_subpaths=Protect.GIT_HOOKS)
+    applied(host, state)[1].close()
+    applied(host, state, hooks)[1].close()
+    assert writes(host, start_and_stop, host, state) == 0
+    assert writes(host, start_and_stop, host, state, hooks) == 0
+
+
+def test_guards_are_placed_once_per_logon_on_directories_alone(host: SimulatedHost, state: State) -> None:
+    applied(host, state)[1].close()
+    state.close()
+    new = host.restart(new_logon=True)
+    protected = [name for name, kind in new.tree(ROOT).items() if kind == "directory" and name[:1] == "."]
+    with state_of(new) as again:
+        assert writes(new, start_and_stop, new, again) == len(protected)
+        assert writes(new, start_and_stop, new, again) == 0
+    guards = [ace for ace in new.descriptor(GIT).dacl or () if str(ace.sid).startswith("S-1-5-5-")]
+    assert len(guards) == 1  # the one of the ended session is gone
+
+
+def test_two_live_logons_keep_their_guards(host: SimulatedHost, state: State) -> None:
+    _, first = applied(host, state)
+    other = host.second_process().restart(new_logon=True)
+    with state_of(other) as second_state:
+        _, second = applied(other, second_state)
+        guards = {str(ace.sid) for ace in host.descriptor(GIT).dacl or () if str(ace.sid).startswith("S-1-5-5-")}
+        assert guards == {str(first._plan.logon), str(second._plan.logon)}
+        for one in (first, second):
+            assert not write_bits(host.descriptor(GIT), one, directory=True)
+        second.close()
+    first.close()
+
+
+def test_one_list_reset_by_somebody_is_found_and_given_again(host: SimulatedHost, state: State) -> None:
+    applied(host, state)[1].close()
+    host.set_sddl(GIT, "D:AI(A;OICIID;FA;;;U)")
+    _, done = applied(host, state)
+    assert not done.warm
+    assert not write_bits(host.descriptor(GIT), done, directory=True)
+    done.close()
+    host.set_sddl(ROOT, "D:AI(A;OICIID;FA;;;U)")
+    _, done = applied(host, state)
+    assert not done.warm
+    assert write_bits(host.descriptor(ROOT), done, directory=True) & 0x6 == 0x6
+    done.close()
+
+
+def test_a_run_that_was_cut_short_goes_on(host: SimulatedHost, state: State) -> None:
+    plan = plan_of(host, state)
+    stop = threading.Event()
+    seen: list[int] = []
+
+    def progress(done: int, total: int | None, path: str, seconds: float) -> None:
+        seen.append(done)
+        stop.set()
+
+    with pytest.raises(AclError, match="cancelled") as caught:
+        apply(host, plan, state, progress=progress, cancel=stop)
+    assert caught.value.code == "acl.cancelled"
+    assert [record.state for record in grants.list(host=host)] in (["partial"], [])
+    stop.clear()
+    with pytest.raises(AclError, match="not done within"):
+        apply(host, plan_of(host, state), state, time_limit=-1)
+    done = apply(host, plan_of(host, state), state, progress=lambda *_: None)
+    assert write_bits(host.descriptor(ROOT + r"\README.md"), done, directory=False)
+    done.close()
+    assert seen
+    grants.forget_all(host=host)
+
+
+def test_progress_knows_the_last_count(host: SimulatedHost, state: State) -> None:
+    applied(host, state)[1].close()
+    grants_before = grants.list(host=host)[0].objects
+    calls: list[tuple[int, int | None]] = []
+    host.set_sddl(ROOT, "D:AI(A;OICIID;FA;;;U)")
+    applied(host, state, progress=lambda *call: calls.append((call[0], call[1])))[1].close()
+    assert calls[0][1] == grants_before
+    assert calls[-1][0] == calls[-1][1] == objects(host)
+
+
+# -- what is closed, and what stays as it was ---------------------------------------------------------------------
+
+
+def test_everyones_explicit_allow_inside_a_protected_place_is_closed(host: SimulatedHost, state: State) -> None:
+    host.set_sddl(GIT + r"\config", "D:AI(A;;FA;;;WD)(A;ID;FA;;;U)")
+    host.set_sddl(GIT + r"\hooks", "D:P(A;OICI;FA;;;WD)")
+    _, done = applied(host, state)
+    assert not write_bits(host.descriptor(GIT + r"\config"), done, directory=False)
+    assert not write_bits(host.descriptor(GIT + r"\hooks"), done, directory=True)
+    done.close()
+    grants.forget_all(host=host)
+    assert host.sddl(GIT + r"\hooks").endswith("D:P(A;OICI;FA;;;WD)")
+
+
+def test_the_users_explicit_allow_does_not_open_the_guard(host: SimulatedHost, state: State) -> None:
+    host.set_sddl(GIT + r"\hooks", "D:AI(A;OICI;FA;;;U)")
+    _, done = applied(host, state)
+    assert not write_bits(host.descriptor(GIT + r"\hooks"), done, directory=True)
+    done.close()
+
+
+def test_a_null_dacl_stays_one_and_inside_a_protected_place_stops_the_start(host: SimulatedHost, state: State) -> None:
+    host.set_sddl(ROOT + r"\src\main.py", "D:NO_ACCESS_CONTROL")
+    _, done = applied(host, state)
+    assert host.descriptor(ROOT + r"\src\main.py").dacl is None
+    assert done.report.null_dacls.items == [ROOT + r"\src\main.py"]
+    done.close()
+    host.set_sddl(GIT + r"\config", "D:NO_ACCESS_CONTROL")
+    grants.forget_all(host=host)
+    with pytest.raises(AclError, match="NULL DACL"):
+        applied(host, state)
+    assert host.descriptor(GIT + r"\config").dacl is None
+
+
+def test_a_place_that_cannot_be_denied_stops_the_start(host: SimulatedHost, state: State) -> None:
+    host.write_file(GIT + r"\locked", b"", "O:SYG:SYD:P(A;;FA;;;WD)", as_system=True)
+    host.set_sddl(GIT + r"\locked", "O:SYG:SYD:P(A;;0x1301bf;;;WD)")
+    with pytest.raises(AclError, match="cannot be denied") as caught:
+        applied(host, state)
+    assert caught.value.code == "acl.protected"
+    assert "icacls" in caught.value.remedy
+    assert not state.ledger.leases()
+
+
+def test_what_cannot_be_written_but_is_closed_anyway_is_reported_only(host: SimulatedHost, state: State) -> None:
+    host.write_file(GIT + r"\theirs", b"", as_system=True)
+    host.set_sddl(GIT + r"\theirs", "O:SYG:SYD:AI(A;;FA;;;SY)(A;;FR;;;WD)")
+    host.write_file(ROOT + r"\theirs", b"", as_system=True)
+    host.set_sddl(ROOT + r"\theirs", "O:SYG:SYD:AI(A;;FA;;;SY)(A;;FR;;;WD)")
+    _, done = applied(host, state)
+    assert [error.path for error in done.report.errors.items] == [GIT + r"\theirs", ROOT + r"\theirs"]
+    assert all(error.winerror == 5 and "icacls" in error.remedy for error in done.report.errors.items)
+    assert not write_bits(host.descriptor(GIT + r"\theirs"), done, directory=False)
+    done.close()
+
+
+def test_a_protected_dacl_keeps_the_grant_out_with_all_below(host: SimulatedHost, state: State) -> None:
+    host.mkdir(ROOT + r"\sealed", "D:P(A;OICI;FA;;;U)")
+    host.write_file(ROOT + r"\sealed\inner\file.txt", b"")
+    before = disk(host, ROOT + r"\sealed")
+    _, done = applied(host, state)
+    assert disk(host, ROOT + r"\sealed") == before
+    assert ROOT + r"\sealed" in done.report.protected_dacls.items
+    done.close()
+
+
+def test_links_and_files_with_other_names_are_left_alone(host: SimulatedHost, state: State) -> None:
+    outside = r"C:\Users\alice\outside"
+    host.write_file(outside + r"\file.txt", b"")
+    host.junction(outside, ROOT + r"\junction")
+    host.link(outside + r"\file.txt", ROOT + r"\hard.txt")
+    before = disk(host, outside)
+    _, done = applied(host, state)
+    assert disk(host, outside) == before
+    assert done.report.links.items == [ROOT + r"\junction"]
+    assert done.report.hard_links.items == [ROOT + r"\hard.txt"]
+    done.close()
+
+
+def test_a_protected_place_that_is_a_link_is_denied_as_a_link(host: SimulatedHost, state: State) -> None:
+    outside = r"C:\Users\alice\outside"
+    host.mkdir(outside)
+    host.junction(outside, ROOT + r"\.agents")
+    before = disk(host, outside)
+    plan, done = applied(host, state)
+    assert any(place.link for place in plan.grants[0].protected)
+    assert not write_bits(host.descriptor(ROOT + r"\.agents"), done, directory=True)
+    assert disk(host, outside) == before
+    done.close()
+    assert writes(host, start_and_stop, host, state) == 0
+
+
+def test_directories_between_cannot_be_renamed_away(host: SimulatedHost, state: State) -> None:
+    _, done = applied(host, state, Policy.workspace(ROOT, protected_subpaths=[r"src\deep\er"]))
+    for name in (r"\src", r"\src\deep"):
+        bits = write_bits(host.descriptor(ROOT + name), done, directory=True)
+        assert bits & 0x6 == 0x6  # files can be made there
+        assert not bits & 0x10040  # but neither it nor what lies in it goes away through it
+    assert not write_bits(host.descriptor(ROOT + r"\src\deep\er"), done, directory=True)
+    done.close()
+
+
+def test_a_cloud_placeholder_is_not_opened(host: SimulatedHost, state: State) -> None:
+    host.set_attributes(ROOT + r"\src\main.py", ATTRIBUTE_RECALL_ON_OPEN)
+    before = host.descriptor_bytes(ROOT + r"\src\main.py")
+    _, done = applied(host, state)
+    assert host.descriptor_bytes(ROOT + r"\src\main.py") == before
+    assert done.report.placeholders.items == [ROOT + r"\src\main.py"]
+    done.close()
+    host.set_attributes(GIT + r"\config", ATTRIBUTE_RECALL_ON_OPEN)
+    grants.forget_all(host=host)
+    with pytest.raises(AclError, match="cloud placeholder"):
+        applied(host, state)
+
+
+def test_nested_repositories_are_reported(host: SimulatedHost, state: State) -> None:
+    host.write_file(ROOT + r"\vendor\lib\.git\config", b"")
+    _, done = applied(host, state)
+    assert done.report.nested.items == [ROOT + r"\vendor\lib\.git"]
+    assert any("nested" in note for note in done.notes)
+    done.close()
+
+
+def test_what_was_planned_for_must_still_be_there(host: SimulatedHost, state: State) -> None:
+    plan = plan_of(host, state)
+    host.rename(GIT, ROOT + r"\old")
+    host.mkdir(GIT)
+    before = disk(host)
+    with pytest.raises(AclError, match="no longer what it was"):
+        apply(host, plan, state)
+    assert disk(host) == before
+    assert not grants.list(host=host)
+    assert not state.ledger.leases()
+
+
+# -- several at once ----------------------------------------------------------------------------------------------
+
+
+def test_two_policies_on_one_root_do_not_disturb_each_other(host: SimulatedHost, state: State) -> None:
+    _, strict = applied(host, state)
+    _, loose = applied(host, state, Policy.workspace(ROOT, protected_subpaths=[r".git\hooks"]))
+    config = host.descriptor(GIT + r"\config")
+    assert not write_bits(config, strict, directory=False)
+    assert write_bits(config, loose, directory=False)
+    for one in (strict, loose):
+        assert not write_bits(host.descriptor(GIT + r"\hooks\pre-commit"), one, directory=False)
+    loose.close()
+    original = disk(host)
+    strict.close()
+    grants.forget_all(host=host)
+    assert original != disk(host)
+    assert not marked(host)
+
+
+def test_a_session_ends_with_its_last_sandbox(host: SimulatedHost, state: State) -> None:
+    original = disk(host)
+    _, first = applied(host, state, keep="session")
+    _, second = applied(host, state, keep="session")
+    first.close()
+    assert marked(host)
+    second.close()
+    assert disk(host) == original
+    assert not grants.list(host=host)
+
+
+def test_a_session_does_not_take_away_what_is_kept_forever(host: SimulatedHost, state: State) -> None:
+    applied(host, state)[1].close()
+    applied(host, state, keep="session")[1].close()
+    assert marked(host)
+    assert [record.keep for record in grants.list(host=host)] == ["forever"]
+
+
+def test_forgetting_under_a_running_sandbox_needs_force_and_opens_nothing(host: SimulatedHost, state: State) -> None:
+    original = disk(host)
+    _, done = applied(host, state)
+    pid = str(host.processes.current().pid)
+    with pytest.raises(GrantInUse, match=pid):
+        grants.forget(ROOT, host=host)
+    result = grants.forget(ROOT, force=True, host=host)
+    assert result.kept == (ROOT,)
+    assert not write_bits(host.descriptor(ROOT + r"\README.md"), done, directory=False)
+    assert not write_bits(host.descriptor(GIT), done, directory=True)
+    done.close()
+    assert disk(host) == original
+
+
+def test_the_guards_of_another_grant_stay_when_a_session_ends(host: SimulatedHost, state: State) -> None:
+    _, kept = applied(host, state)
+    more = Policy.workspace(ROOT, protected_subpaths=[".git", r"src\deep\er"])
+    applied(host, state, more, keep="session")[1].close()
+    for name in (r"\.git", r"\.git\hooks"):
+        assert not write_bits(host.descriptor(ROOT + name), kept, directory=True)
+    assert "S-1-5-5-" not in host.sddl(ROOT + r"\src\deep\er")
+    kept.close()
+
+
+class Meddling:
+    """Does something once, when the walk of `host` reads the descriptor of `path` outside of the lock."""
+
+    def __init__(self, host: SimulatedHost, at: int, action: Callable[[], object]) -> None:
+        self.real, self.left, self.action = host.files.security, at, action
+        host.files.security = self  # type: ignore[method-assign]
+
+    def __call__(self, handle: Handle) -> bytes:
+        self.left -= 1
+        if self.left == 0:
+            self.action()
+        return self.real(handle)
+
+
+def test_a_grant_forgotten_by_force_while_it_is_applied_is_not_given_behind_the_back(
+    host: SimulatedHost, state: State
+) -> None:
+    other = host.second_process()
+    plan = plan_of(host, state)
+    Meddling(host, 6, lambda: grants.forget_all(force=True, host=other))
+    with pytest.raises(AclError, match="forgotten by another process"):
+        apply(host, plan, state)
+    listed = {record.sid for record in grants.list(host=other)}
+    assert set().union(*marked(host).values()) <= listed
+    grants.forget_all(host=other)
+    assert not marked(host)
+
+
+def test_a_grant_that_comes_while_another_is_forgotten_keeps_its_guards(host: SimulatedHost, state: State) -> None:
+    """The other one starts in the middle of the walk, on the places that are just being taken from."""
+    applied(host, state)[1].close()
+    other = host.second_process()
+    with state_of(other) as second:
+        started: list[Applied] = []
+        policy = Policy.workspace(ROOT, protected_subpaths=[".git"])
+        Meddling(host, 5, lambda: started.append(applied(other, second, policy)[1]))
+        grants.forget(ROOT, host=host)
+        for name in (r"\.git", r"\.git\hooks", r"\.git\objects"):
+            assert not write_bits(host.descriptor(ROOT + name), started[0], directory=True), name
+        started[0].close()
+
+
+def test_a_removal_that_was_taken_over_stops(host: SimulatedHost, state: State) -> None:
+    applied(host, state)[1].close()
+    other = host.second_process()
+    with state_of(other) as second:
+
+        def take_over() -> None:
+            row = second.ledger.grants()[0]
+            second.ledger.put_grant(row._replace(state="complete"))
+
+        Meddling(host, 5, take_over)
+        with pytest.raises(AclError, match="another process took over"):
+            grants.forget(ROOT, host=host)
+
+
+def test_a_lease_that_comes_at_the_last_moment_is_respected(host: SimulatedHost, state: State) -> None:
+    plan, done = applied(host, state)
+    sid = plan.grants[0].sid
+    with pytest.raises(GrantInUse):
+        _undo.claim(host, state.ledger, sid)
+    assert _undo.claim(host, state.ledger, sid, only_dead=True) is None
+    done.close()
+    claimed = _undo.claim(host, state.ledger, sid)
+    assert claimed is not None
+    assert claimed.state == "removing"
+
+
+@pytest.mark.parametrize("integrity", ["medium", "low"])
+def test_every_descriptor_write_happens_under_the_lock(host: SimulatedHost, state: State, integrity: Any) -> None:
+    """Another connection cannot get the lock at the moment of any write: so no two processes write one list at once."""
+    path = state.ledger.path
+    real = host.files.set_security
+    written = 0
+
+    def watched(handle: Handle, descriptor: bytes, *, dacl: bool = True, label: bool = False) -> None:
+        nonlocal written
+        written += 1
+        other = host.files.database(path)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+        real(handle, descriptor, dacl=dacl, label=label)
+
+    host.files.set_security = watched  # type: ignore[method-assign]
+    policy = Policy.workspace(ROOT, integrity=integrity)
+    applied(host, state, policy)[1].close()
+    assert written > 10
+    grants.forget_all(host=host)
+    assert written > 20
+    assert not marked(host)
+
+
+def test_the_pins_keep_roots_and_places_where_they_are(host: SimulatedHost, state: State) -> None:
+    from winsandbox._security.mask import DELETE
+
+    _, done = applied(host, state)
+    for path in (ROOT, GIT, ROOT + r"\.codex"):
+        with pytest.raises(PermissionError):
+            host.files.open(path, DELETE)
+    done.close()
+    host.files.open(GIT, DELETE).close()
+
+
+def test_a_place_that_somebody_keeps_open_is_an_error_with_a_remedy(host: SimulatedHost, state: State) -> None:
+    plan = plan_of(host, state)
+    with host.files.open(GIT, 0x1, share=0), pytest.raises(AclError, match="cannot be held open") as caught:
+        apply(host, plan, state)
+    assert "Close the program" in caught.value.remedy
+    assert not state.ledger.leases()
+
+
+# -- while commands run -------------------------------------------------------------------------------------------
+
+
+def test_a_created_protected_name_is_a_violation_and_denied_before_the_next_command(
+    host: SimulatedHost, state: State
+) -> None:
+    host.remove(GIT)
+    _, done = applied(host, state)
+    assert done.secure_new().existing == frozenset()
+    host.write_file(GIT + r"\hooks\evil", b"")
+    assert [(found.path, found.kind) for found in done.violations()] == [(GIT, "created")]
+    done.secure_new()
+    assert done.secured == (GIT,)
+    assert not write_bits(host.descriptor(GIT + r"\hooks\evil"), done, directory=False)
+    assert done.violations() == ()
+    with pytest.raises(PermissionError):
+        host.files.open(GIT, 0x10000)
+    done.close()
+    grants.forget_all(host=host)
+    assert not marked(host)
+
+
+def test_a_planted_link_on_the_way_to_a_watched_name_leads_nowhere(host: SimulatedHost, state: State) -> None:
+    outside = r"C:\Users\alice\outside"
+    host.write_file(outside + r"\secret\file", b"")
+    _, done = applied(host, state, Policy.workspace(ROOT, protected_subpaths=[r"way\secret"]))
+    host.junction(outside, ROOT + r"\way")
+    before = disk(host, outside)
+    done.secure_new()
+    assert disk(host, outside) == before
+    done.close()
+
+
+def test_changes_of_a_protected_tree_are_violations(host: SimulatedHost, state: State) -> None:
+    _, done = applied(host, state)
+    assert done.violations() == ()
+    host.remove(GIT + r"\config")
+    host.write_file(GIT + r"\hooks\pre-commit", b"something longer")
+    host.write_file(GIT + r"\new", b"")
+    found = {(violation.path, violation.kind) for violation in done.violations()}
+    assert found == {
+        (GIT + r"\config", "removed"),
+        (GIT + r"\hooks\pre-commit", "changed"),
+        (GIT + r"\new", "added"),
+    }
+    done.secure_new()
+    assert done.violations() == ()
+    done.close()
+
+
+def test_a_descriptor_write_that_fails_is_reported_or_stops_the_start(host: SimulatedHost, state: State) -> None:
+    plan = plan_of(host, state)
+    host.fail("set_security", 3, 5)
+    with pytest.raises(AclError):
+        apply(host, plan, state)
+    assert len(host.open_handles()) == 1  # the state directory's pin
+    done = apply(host, plan_of(host, state), state)
+    assert not write_bits(host.descriptor(GIT), done, directory=True)
+    done.close()
+
+
+def test_counting_writes_nothing_and_finds_what_a_walk_would(host: SimulatedHost, state: State) -> None:
+    host.write_file(ROOT + r"\vendor\lib\.git\config", b"")
+    plan = plan_of(host, state)
+    before = disk(host)
+    known = [place.identity for place in plan.grants[0].protected if place.identity]
+    found = survey_walk(host, plan.grants[0].root, known=known)
+    assert disk(host) == before
+    assert found.complete
+    assert found.findings.objects == objects(host)
+    assert found.findings.nested.items == [ROOT + r"\vendor\lib\.git"]
+    assert not survey_walk(host, plan.grants[0].root, max_objects=3).complete

@@ -1,0 +1,226 @@
+"""The public functions: what they find, what they say, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.grants.scenes import ABOVE, ROOT, applied, disk, marked, plan_of, state_of, workspace
+from winsandbox import grants
+from winsandbox._apply import apply
+from winsandbox._host import default_host
+from winsandbox.errors import AclError, GrantInUse, LedgerError, PolicyError, UnsupportedHost
+from winsandbox.policy import Policy
+from winsandbox.testing import SimulatedHost
+
+
+@pytest.fixture
+def host() -> Iterator[SimulatedHost]:
+    with workspace() as made:
+        yield made
+
+
+def use(host: SimulatedHost, policy: Policy | None = None) -> None:
+    with state_of(host) as state:
+        applied(host, state, policy)[1].close()
+
+
+def test_the_list_says_what_lies_where_and_who_uses_it(host: SimulatedHost) -> None:
+    assert grants.list(host=host).to_text() == "no grants on this machine"
+    with state_of(host) as state:
+        plan, done = applied(host, state)
+        (record,) = grants.list(host=host)
+        assert record.root == ROOT
+        assert record.sid == str(plan.grants[0].sid)
+        assert record.state == "complete"
+        assert record.objects == len(host.tree(ROOT))
+        assert [user.pid for user in record.users] == [host.processes.current().pid]
+        assert set(record.created) == {ROOT + r"\.codex", ROOT + r"\.agents"}
+        assert ROOT + r"\.git" in record.protected
+        done.close()
+    (record,) = grants.list(host=host)
+    assert record.users == ()
+    data = json.loads(json.dumps(grants.list(host=host).to_dict()))
+    assert data["version"] == 1
+    assert data["grants"][0]["root"] == ROOT
+    assert ROOT in grants.list(host=host).to_text()
+
+
+def test_forgetting_lists_every_object_and_leaves_the_rest(host: SimulatedHost) -> None:
+    original = disk(host)
+    use(host)
+    use(host, Policy.workspace(ROOT, protected_subpaths=[".git"]))
+    result = grants.forget(ROOT + "\\", host=host)
+    assert result.roots == (ROOT, ROOT)
+    assert result.removed.count == 2
+    assert result.changed.count >= len(marked(host))
+    assert disk(host) == original
+    assert "forgotten: " + ROOT in result.to_text()
+    json.dumps(result.to_dict())
+    assert grants.forget(ROOT, host=host).to_text() == "nothing to forget"
+
+
+def test_forgetting_one_root_leaves_another(host: SimulatedHost) -> None:
+    other = ABOVE + r"\other"
+    host.write_file(other + r"\file")
+    use(host, Policy.workspace(ROOT, writable_roots=[other]))
+    grants.forget(other, host=host)
+    assert [record.root for record in grants.list(host=host)] == [ROOT]
+    assert not marked(host, other)
+    assert marked(host, ROOT)
+
+
+def test_a_root_is_found_under_any_name(host: SimulatedHost) -> None:
+    use(host)
+    host.rename(ROOT, ABOVE + r"\renamed")
+    result = grants.forget(ABOVE + r"\renamed", host=host)
+    assert result.roots == (ABOVE + r"\renamed",)
+    assert not result.missing
+    assert not marked(host)
+    assert not host.exists(ABOVE + r"\renamed\.codex")
+
+
+def test_a_root_that_moved_is_used_and_forgotten_where_it_is_now(host: SimulatedHost) -> None:
+    use(host)
+    moved = ABOVE + r"\renamed"
+    host.rename(ROOT, moved)
+    with state_of(host) as state:
+        plan = plan_of(host, state, Policy.workspace(moved))
+        apply(host, plan, state).close()
+    assert [record.root for record in grants.list(host=host)] == [moved]
+    grants.forget(moved, host=host)
+    assert not marked(host)
+
+
+def test_a_deleted_root_is_forgotten(host: SimulatedHost) -> None:
+    use(host)
+    host.remove(ROOT)
+    result = grants.forget(ROOT, host=host)
+    assert result.missing == (ROOT,)
+    assert "no longer there" in result.to_text()
+    assert not grants.list(host=host)
+
+
+def test_a_placeholder_with_something_in_it_stays(host: SimulatedHost) -> None:
+    use(host)
+    host.write_file(ROOT + r"\.codex\config.toml", b"mine")
+    result = grants.forget(ROOT, host=host)
+    assert host.exists(ROOT + r"\.codex\config.toml")
+    assert result.removed.items == (ROOT + r"\.agents",)
+    assert not marked(host)
+
+
+def test_what_cannot_be_changed_stays_listed(host: SimulatedHost) -> None:
+    use(host)
+    raw = host.descriptor(ROOT + r"\README.md")
+    host.set_sddl(
+        ROOT + r"\README.md", "O:SYG:SYD:AI(A;;FR;;;U)(A;ID;0x1301bf;;;" + grants.list(host=host)[0].sid + ")"
+    )
+    result = grants.forget(ROOT, host=host)
+    assert result.left == (ROOT,)
+    assert not result.roots
+    assert "icacls" in result.errors.items[0]
+    assert [record.state for record in grants.list(host=host)] == ["removing"]
+    host.set_sddl(ROOT + r"\README.md", raw.to_sddl())
+    assert grants.recover(host=host).finished.roots == (ROOT,)
+    assert not marked(host)
+    assert not grants.list(host=host)
+
+
+def test_a_cancelled_forget_goes_on(host: SimulatedHost) -> None:
+    use(host)
+    with pytest.raises(AclError, match="not done within"):
+        grants.forget(ROOT, time_limit=-1, host=host)
+    assert [record.state for record in grants.list(host=host)] == ["removing"]
+    assert grants.forget(ROOT, host=host).roots == (ROOT,)
+    assert not marked(host)
+
+
+def test_forget_all_is_all_or_nothing_about_running_sandboxes(host: SimulatedHost) -> None:
+    other = ABOVE + r"\other"
+    host.write_file(other + r"\file")
+    use(host, Policy.workspace(other))
+    with state_of(host) as state:
+        _, done = applied(host, state)
+        before = disk(host)
+        with pytest.raises(GrantInUse):
+            grants.forget_all(host=host)
+        assert disk(host) == before
+        done.close()
+
+
+def test_prune_takes_the_unused_and_leaves_the_used(host: SimulatedHost) -> None:
+    other = ABOVE + r"\other"
+    host.write_file(other + r"\file")
+    use(host)
+    assert not grants.prune(timedelta(days=1), host=host).roots
+    host.advance(86_400 * 2)
+    use(host, Policy.workspace(other))
+    assert grants.prune(timedelta(days=1), host=host).roots == (ROOT,)
+    with state_of(host) as state:
+        _, done = applied(host, state, Policy.workspace(other))
+        assert not grants.prune(0, host=host).roots
+        done.close()
+    assert grants.prune(0.0, host=host).roots == (other,)
+    with pytest.raises(ValueError, match="negative"):
+        grants.prune(-1, host=host)
+
+
+def test_scan_finds_what_moved_out_and_what_moved_in(host: SimulatedHost) -> None:
+    use(host)
+    host.rename(ROOT + r"\README.md", ABOVE + r"\moved.md")
+    host.rename(ROOT + r"\src", ROOT + r"\.git\src")
+    found = grants.scan(ABOVE, host=host)
+    assert found.complete
+    assert found.objects == len(host.tree(ABOVE))
+    strayed = [top.path for top in found.tops if top.strayed]
+    assert strayed == [ABOVE + r"\moved.md"]
+    assert ROOT + r"\.git\src\main.py" in found.uncovered.items
+    assert found.sids == (grants.list(host=host)[0].sid,)
+    assert "moved out of its root" in found.to_text()
+    json.dumps(found.to_dict())
+    assert not grants.scan(ABOVE, max_objects=3, host=host).complete
+
+
+def test_scan_needs_no_ledger(host: SimulatedHost) -> None:
+    use(host)
+    for name in [name for name in host.tree(r"C:\Users\alice\AppData\Local\winsandbox") if "sqlite" in name]:
+        host.remove(r"C:\Users\alice\AppData\Local\winsandbox" + "\\" + name)
+    found = grants.scan(ABOVE, host=host)
+    assert found.marked == len(marked(host))
+    assert {top.path for top in found.tops if top.unknown} >= {ROOT, ROOT + r"\.git"}
+    grants.rebuild([ABOVE], host=host)
+    grants.forget_all(host=host)
+    assert not marked(host)
+
+
+@pytest.mark.parametrize("path", ["", "relative", r"\\server\share\x", r"C:\missing"])
+def test_a_path_that_cannot_be_scanned_is_an_error(host: SimulatedHost, path: str) -> None:
+    with pytest.raises(PolicyError):
+        grants.scan(path, host=host)
+
+
+def test_a_state_directory_of_ones_own(host: SimulatedHost) -> None:
+    from winsandbox._state import State
+
+    with State.open(host, r"C:\Users\alice\state") as state:
+        applied(host, state)[1].close()
+    assert not grants.list(host=host)
+    assert len(grants.list(host=host, state_dir=r"C:\Users\alice\state")) == 1
+    grants.forget_all(host=host, state_dir=r"C:\Users\alice\state")
+    assert not marked(host)
+    with pytest.raises(LedgerError):
+        grants.list(host=host, state_dir="relative")
+
+
+def test_without_windows_and_without_a_host_there_is_nothing_to_list() -> None:
+    try:
+        default_host()
+    except UnsupportedHost:
+        with pytest.raises(UnsupportedHost):
+            grants.list()
+    else:
+        assert isinstance(grants.list(), grants.GrantList)
