@@ -1,0 +1,54 @@
+"""Long ACL work as it is shown: a bar that is written over on a terminal, lines elsewhere, one warning for many."""
+
+from __future__ import annotations
+
+import io
+
+from winsandbox._terminal import MANY, ProgressLine
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_one_line_is_written_over_and_gone_at_the_end() -> None:
+    stream = Terminal()
+    with ProgressLine(stream) as progress:
+        progress(50, 200, r"C:\src\project\a.py", 0.5)
+        progress(100, 200, r"C:\b", 1.0)
+    first, second, wiped = stream.getvalue().split("\r")[1:4]
+    assert " 25 % 50 objects" in first
+    assert first.endswith("a.py")
+    assert " 50 % 100 objects" in second
+    assert len(second) >= len(first), "what was there before is written over"
+    assert not wiped.strip()
+    assert "\n" not in stream.getvalue()
+
+
+def test_without_a_total_there_is_no_percentage() -> None:
+    stream = Terminal()
+    ProgressLine(stream)(50, None, "x", 0.5)
+    assert "%" not in stream.getvalue()
+    assert "50 objects" in stream.getvalue()
+
+
+def test_elsewhere_a_line_comes_every_five_seconds() -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream) as progress:
+        for second in range(12):
+            progress(second * 10, 1000, "x", float(second))
+    assert stream.getvalue().splitlines() == [
+        "winsandbox: 50 of about 1000 objects, 5 s",
+        "winsandbox: 100 of about 1000 objects, 10 s",
+    ]
+
+
+def test_a_great_many_objects_are_announced_once() -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream) as progress:
+        progress(1, MANY, "x", 0.1)
+        assert stream.getvalue() == ""
+        progress(2, MANY + 1, "x", 0.2)
+        progress(3, MANY + 1, "x", 0.3)
+    assert stream.getvalue().count(f"more than {MANY} objects") == 1

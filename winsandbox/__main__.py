@@ -1,0 +1,300 @@
+"""The command line: parse, call the public API, print.
+
+    python -P -m winsandbox run --root C:\\src\\project -- git status
+
+Exit codes. `run`: the child's own; 124 when --timeout ended it, 125 for a failure of winsandbox itself, 126 for a
+command that cannot be started, 127 for one that is not found. The others: 0; 1 for "denied", "different" or "not
+proven"; 2 for wrong usage or a wrong policy; 125 for a failure.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# Before anything else is imported here: without -P the working directory comes first on sys.path, and a file that a
+# sandboxed child left there under the name of a standard module would be run, unsandboxed. What it leaves open: Python
+# itself and the package's __init__ have imported modules by now; this makes sure that nobody gets used to it.
+if not sys.flags.safe_path:
+    sys.stderr.write(
+        "winsandbox: started without -P. Python would import modules from the working directory, where a sandboxed "
+        f"command may have put its own. Use: python -P -m {__package__} ...\n"
+    )
+    raise SystemExit(125)
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .errors import CommandNotFound, CommandRefused, PolicyError, SandboxError, SpawnError
+
+if TYPE_CHECKING:
+    from ._commandline import Target
+
+TIMED_OUT, FAILED, NOT_STARTED, NOT_FOUND = 124, 125, 126, 127
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        code: int = arguments.call(arguments)
+    except PolicyError as error:
+        return _fail(error, 2 if arguments.call is not _run else FAILED)
+    except CommandNotFound as error:
+        return _fail(error, NOT_FOUND)
+    except (CommandRefused, SpawnError) as error:
+        return _fail(error, NOT_STARTED)
+    except (SandboxError, OSError, ValueError) as error:
+        return _fail(error, FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    return code
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"winsandbox: {error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -P -m {__package__}",
+        description="Run commands on Windows so that they can write only where they were allowed to.",
+        epilog="On other systems check, plan, enforcement and simulate work on a model of Windows.",
+    )
+    parser.add_argument("--version", action="version", version=f"winsandbox {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, call: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(call=call)
+        return command
+
+    run = add("run", _run, "run a command in a sandbox")
+    _policy_options(run)
+    run.add_argument("--cwd", metavar="DIR", help="working directory (the first root)")
+    run.add_argument("--timeout", type=float, metavar="SECONDS", help="end the whole tree after that time")
+    run.add_argument("--require", choices=("best-effort", "full", "proven"), default="full")
+    run.add_argument("--keep", choices=("forever", "session"), default="forever", help="what happens to the grants")
+    run.add_argument("--report", action="store_true", help="print what is enforced to stderr before the command runs")
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+
+    plan = add("plan", _plan, "show what would be changed on disk, and the token; changes nothing")
+    _policy_options(plan)
+    plan.add_argument("--json", action="store_true")
+
+    check = add("check", _check, "say whether a path could be written, deleted ... and why")
+    check.add_argument("path")
+    _policy_options(check)
+    what = check.add_mutually_exclusive_group()
+    for access in ("read", "write", "create", "delete", "execute"):
+        what.add_argument(f"--{access}", dest="access", action="store_const", const=access)
+    check.set_defaults(access="write")
+    check.add_argument("--json", action="store_true")
+
+    enforcement = add("enforcement", _enforcement, "say what is guaranteed, advised and open under a policy")
+    _policy_options(enforcement)
+    enforcement.add_argument("--json", action="store_true")
+
+    def state(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        command.add_argument("--state-dir", metavar="DIR", help="the state directory, if not the usual one")
+        command.add_argument("--json", action="store_true")
+        return command
+
+    state(add("grants", _grants, "list what lies on disk"))
+    forget = state(add("forget", _forget, "take grants off the disk"))
+    forget.add_argument("root", nargs="?", help="the root whose grants go")
+    forget.add_argument("--all", action="store_true", help="all grants")
+    forget.add_argument("--force", action="store_true", help="even under a running sandbox, whose writes then fail")
+    prune = state(add("prune", _prune, "forget grants that were not used for a while"))
+    prune.add_argument("--days", type=float, default=30.0, help="unused for so many days (30)")
+    recover = state(add("recover", _recover, "finish or undo what a crash left half done"))
+    recover.add_argument(
+        "--rebuild", nargs="+", metavar="ROOT", help="the ledger is damaged: make it anew from the disk"
+    )
+    scan = state(add("scan", _scan, "find our entries below a directory without the ledger, moved files too"))
+    scan.add_argument("path")
+    doctor = add("doctor", _doctor, "look for what keeps this host, or a command, from working in a sandbox")
+    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    audit = add("audit", _audit, "look for places that Everyone may write")
+    audit.add_argument("--time-limit", type=float, default=2.0, metavar="SECONDS")
+    audit.add_argument("--json", action="store_true")
+    from ._trying import add_prove, add_simulate
+
+    add_simulate(add, _policy_options)
+    add_prove(add, _policy_options)
+    return parser
+
+
+def _policy_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a writable root, the workspace first; none: read-only",
+    )
+    command.add_argument("--protect", action="append", metavar="NAME", help="instead of .git, .codex, .agents")
+    command.add_argument("--policy", metavar="FILE", help="a policy in JSON or TOML instead of the options")
+    command.add_argument("--elevated", choices=("refuse", "lower"), help="what an elevated caller's child gets")
+    command.add_argument("--integrity", choices=("medium", "low"), help="the child's integrity level")
+    command.add_argument("--no-network-shim", action="store_true", help="leave the network variables alone")
+    command.add_argument("--state-dir", metavar="DIR", help="another place for the ledger and the private TEMP")
+    command.add_argument("--tree", metavar="DIR", help="not on Windows: the directory that stands for the first root")
+
+
+# -- commands
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import subprocess
+
+    from ._terminal import ProgressLine
+    from .process import explain_exit
+    from .sandbox import Sandbox
+
+    command = _command(arguments)
+    if not command:
+        return _fail("no command given; write it after --, as in: run --root . -- git status", FAILED)
+    policy = _target(arguments, model=False).policy
+    with ProgressLine(sys.stderr) as progress:
+        sandbox = Sandbox(
+            policy, require=arguments.require, keep=arguments.keep, progress=progress, state_dir=arguments.state_dir
+        )
+        sandbox.prepare()
+    with sandbox:
+        if arguments.report:
+            print(sandbox.enforcement.to_text(), file=sys.stderr)
+        elif arguments.require == "best-effort":
+            for note in sandbox.enforcement.notes:
+                print(f"winsandbox: note: {note}", file=sys.stderr)
+        with sandbox.spawn(command, cwd=arguments.cwd) as process:
+            try:
+                code = process.wait(arguments.timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return _fail(f"the command was ended after {arguments.timeout:g} seconds", TIMED_OUT)
+        for violation in process.violations:
+            print(f"winsandbox: violation: {violation}", file=sys.stderr)
+        if code and (said := explain_exit(code)):
+            print(f"winsandbox: {said}", file=sys.stderr)
+        return code
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from ._commandline import survey_text
+    from .sandbox import Sandbox
+
+    target = _target(arguments)
+    sandbox = Sandbox(target.policy, state_dir=arguments.state_dir, host=target.host)
+    plan, disk = sandbox.plan(), sandbox.measure()
+    data = plan.to_dict() | {"mapping": target.mapping, "disk": [survey.to_dict() for survey in disk]}
+    return _show(arguments, data, "\n".join((target.to_text() + plan.to_text(), survey_text(disk))).rstrip())
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from .explain import explain
+
+    target = _target(arguments)
+    path = target.add(arguments.path)
+    decision = explain(target.policy, path, arguments.access, host=target.host, state_dir=arguments.state_dir)
+    _show(arguments, decision.to_dict() | {"mapping": target.mapping}, target.to_text() + decision.to_text())
+    return 0 if decision.allowed else 1
+
+
+def _enforcement(arguments: argparse.Namespace) -> int:
+    from .sandbox import Sandbox
+
+    target = _target(arguments)
+    enforcement = Sandbox(target.policy, state_dir=arguments.state_dir, host=target.host).enforcement
+    return _show(arguments, enforcement.to_dict(), target.to_text() + enforcement.to_text())
+
+
+def _grants(arguments: argparse.Namespace) -> int:
+    from . import grants
+
+    found = grants.list(state_dir=arguments.state_dir)
+    return _show(arguments, found.to_dict(), found.to_text())
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from . import grants
+    from ._terminal import ProgressLine
+
+    if bool(arguments.root) == arguments.all:
+        return _fail("forget takes a root or --all", 2)
+    with ProgressLine(sys.stderr) as progress:
+        if arguments.all:
+            result = grants.forget_all(force=arguments.force, progress=progress, state_dir=arguments.state_dir)
+        else:
+            result = grants.forget(
+                arguments.root, force=arguments.force, progress=progress, state_dir=arguments.state_dir
+            )
+    return _show(arguments, result.to_dict(), result.to_text())
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from . import grants
+
+    result = grants.prune(unused_for=arguments.days * 86_400.0, state_dir=arguments.state_dir)
+    return _show(arguments, result.to_dict(), result.to_text())
+
+
+def _recover(arguments: argparse.Namespace) -> int:
+    from . import grants
+
+    result = (
+        grants.rebuild(arguments.rebuild, state_dir=arguments.state_dir)
+        if arguments.rebuild
+        else grants.recover(state_dir=arguments.state_dir)
+    )
+    return _show(arguments, result.to_dict(), result.to_text())
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    from . import grants
+
+    result = grants.scan(arguments.path, state_dir=arguments.state_dir)
+    return _show(arguments, result.to_dict(), result.to_text())
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from .audit import audit
+
+    result = audit(time_limit=arguments.time_limit)
+    return _show(arguments, result.to_dict(), result.to_text())
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    diagnosis = doctor(_command(arguments) or None)
+    _show(arguments, diagnosis.to_dict(), diagnosis.to_text())
+    return 0 if diagnosis.ok else 1
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    words: list[str] = arguments.command
+    return words[1:] if words[:1] == ["--"] else words
+
+
+def _target(arguments: argparse.Namespace, *, model: bool = True) -> Target:
+    from ._commandline import target
+
+    return target(arguments, model=model)
+
+
+def _show(arguments: argparse.Namespace, data: Mapping[str, object], text: str) -> int:
+    if arguments.json:
+        import json
+
+        text = json.dumps(data, indent=2, ensure_ascii=False)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
