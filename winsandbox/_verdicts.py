@@ -149,13 +149,16 @@ def _protected_places(policy: Policy, facts: Facts, grants: tuple[Grant, ...]) -
 
 
 def _network(policy: Policy) -> _Answer:
-    if not policy.network.enabled:
+    shim = policy.network
+    if not shim.enabled:
         return Level.NONE, "the policy leaves the network alone.", ()
+    if not (shim.tools or shim.stubs):
+        return Level.NONE, "the policy's network shim is empty: it has neither tools nor stubs.", ()
     return (
         Level.ADVISORY,
         "variables and stub commands ask common tools to stay offline; any program that opens a socket itself gets "
         "through.",
-        tuple(f"{name} is kept as the user has it" for name in policy.network.keep),
+        tuple(shim._reservations()),
     )
 
 

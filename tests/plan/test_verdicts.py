@@ -15,7 +15,7 @@ from winsandbox._token import differences
 from winsandbox._verdicts import Difference, observed, unproven, without_desktop
 from winsandbox.enforcement import Aspect, Basis, Enforcement, Level
 from winsandbox.limits import Limits
-from winsandbox.network import NetworkShim
+from winsandbox.network import ALL, NetworkShim
 from winsandbox.policy import Policy
 
 
@@ -51,6 +51,49 @@ def test_what_the_shim_keeps_is_an_exception() -> None:
     policy = Policy.workspace(ROOT, network=NetworkShim(keep=("HTTP_PROXY",)))
     assert any("http_proxy" in exception.lower() for exception in promised(policy)[Aspect.NETWORK].exceptions)
     assert promised()[Aspect.NETWORK].exceptions == ()
+
+
+@pytest.mark.parametrize(
+    ("shim", "words"),
+    [
+        (NetworkShim(extra={"uv_offline": "0"}), ["uv_offline has the value that extra gives it"]),
+        (NetworkShim(proxy="http://corp:3128"), ["led to the proxy http://corp:3128, which may let them through"]),
+        (NetworkShim(tools=()), ["no tool's variables are set"]),
+        (NetworkShim(tools=tuple(tool for tool in ALL if tool not in ("pip", "uv"))), ["left out: pip, uv"]),
+        (NetworkShim(tools=("pip", "git")), ["variables are set for git, pip only"]),
+        (NetworkShim(stubs=("ssh", "scp")), ["commands without a stub: sftp, "]),
+        (NetworkShim(keep=("GIT_CONFIG_COUNT",)), ["GIT_CONFIG_COUNT is kept as the user has it"]),
+    ],
+)
+def test_what_weakens_the_shim_is_an_exception(shim: NetworkShim, words: list[str]) -> None:
+    verdict = promised(Policy.workspace(ROOT, network=shim))[Aspect.NETWORK]
+    assert verdict.level is Level.ADVISORY
+    assert len(verdict.exceptions) == len(words)
+    assert all(word in told for word, told in zip(words, verdict.exceptions, strict=True))
+
+
+@pytest.mark.parametrize(
+    "shim",
+    [
+        NetworkShim(extra={"MINE": "1", "UV_OFFLINE": "1"}, proxy="http://127.0.0.1:9/"),
+        NetworkShim(tools=ALL[::-1]),
+        NetworkShim(stubs=(*NetworkShim().stubs, "mine")),
+    ],
+)
+def test_what_does_not_weaken_the_shim_is_none(shim: NetworkShim) -> None:
+    assert promised(Policy.workspace(ROOT, network=shim))[Aspect.NETWORK].exceptions == ()
+
+
+def test_a_variable_is_reported_as_kept_only_where_the_shim_would_have_set_it() -> None:
+    policy = Policy.workspace(ROOT, network=NetworkShim(tools=("git",), keep=("UV_OFFLINE", "GIT_ALLOW_PROTOCOL")))
+    told = [text for text in promised(policy)[Aspect.NETWORK].exceptions if "kept" in text]
+    assert told == ["GIT_ALLOW_PROTOCOL is kept as the user has it"]
+
+
+def test_an_empty_shim_promises_nothing() -> None:
+    verdict = promised(Policy.workspace(ROOT, network=NetworkShim(tools=(), stubs=())))[Aspect.NETWORK]
+    assert verdict.level is Level.NONE
+    assert "empty" in verdict.reason
 
 
 FAT = Volume("E:\\", 2, "FAT32", 0, "removable")
