@@ -17,8 +17,10 @@ from typing import Final, Literal
 from ._paths import RESERVED, normal, path_text
 from .environment import folded
 
-__all__ = ["Asked", "asked", "device"]
+__all__ = ["DISKS", "Asked", "asked", "device"]
 
+# Opened raw these take an administrator, which no child's token is ("CreateFileW": Physical Disks and Volumes).
+DISKS: Final = re.compile(r"\\\\[.?]\\([A-Z]:|PhysicalDrive\d+|Harddisk.*|Volume\{[^\\]*\})\\?", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"%([^%\\/:]+)%(?=$|[\\/])")
 _TEMP: Final = ("TEMP", "TMP")
 

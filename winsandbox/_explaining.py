@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ntpath
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import _rights
+from ._asked import DISKS, Asked
 from ._edits import Recipe, Role, give, want
 from ._paths import is_at_or_below, is_below
 from ._plan import model_token
@@ -27,7 +27,6 @@ from ._security.sid import EVERYONE
 from .explain import Decision, _Access
 
 if TYPE_CHECKING:
-    from ._asked import Asked
     from ._host import FileInfo, Host, Volume
     from ._plan import Grant, Plan
 
@@ -41,8 +40,6 @@ _ASKED: Final = {
 _CHANGING: Final = ("write", "create", "delete")
 _READONLY: Final = 0x1  # FILE_ATTRIBUTE_READONLY
 _NAMED_STREAMS: Final = 0x40000  # of GetVolumeInformation's flags
-# Opened raw these take an administrator, which no child's token is ("CreateFileW": Physical Disks and Volumes).
-_DISKS: Final = re.compile(r"\\\\[.?]\\([A-Z]:|PhysicalDrive\d+|Harddisk.*|Volume\{[^\\]*\})\\?", re.IGNORECASE)
 
 
 class _Found(NamedTuple):
@@ -97,9 +94,10 @@ class Question:
             return self._unasked_share()
         # Deleting is done to a link, everything else to what it leads to.
         found = self._find(path, follow=self._access != "delete")
+        if kind == "share" and (found is None or found.info is None):
+            return self._unasked_share()
         if found is None:
-            missing = self._decide(False, path, "missing", "there is no such volume or directory.")
-            return self._unasked_share() if kind == "share" else missing
+            return self._decide(False, path, "missing", "there is no such volume or directory.")
         target = ntpath.join(found.path, *found.missing)
         return self._existing(found, target) or self._granted(found, target)
 
@@ -213,7 +211,7 @@ class Question:
             how = "Everyone is" if allowed else "Everyone is not"
             text = f"the null device: Everyone may read and write it, and {how} among this token's restricting SIDs."
             return self._decide(allowed, name, "device", text)
-        if _DISKS.fullmatch(name):
+        if DISKS.fullmatch(name):
             return self._decide(False, name, "device", "a disk or volume is opened raw by administrators only.")
         return self._decide(
             True,
@@ -276,7 +274,8 @@ class Question:
             with files.open(path, FILE_READ_ATTRIBUTES, follow=follow) as handle:
                 return _Found(files.final_path(handle), missing, files.info(handle), None, files.volume(handle))
         except OSError:
-            return _Found(path, missing, None, None, None)
+            drive = next((drive for drive in files.drives() if is_at_or_below(path, drive.root)), None)
+            return _Found(path, missing, None, None, drive)
 
     def _own(self, found: _Found, wanted: int) -> int | None:
         """What the object's own list grants the child of `wanted`, None where it refuses; `_said` has the reason."""
@@ -294,14 +293,14 @@ class Question:
         try:
             self._host.files.open(found.path, wanted).close()
         except OSError as error:
-            self._said = f"{found.path}: its access list cannot be read, and the user himself is refused: {error}."
+            self._said = f"the access list of {found.path} cannot be read, and the user himself is refused: {error}."
             return None
         if found.remote or not (wanted & ~(FILE.read | FILE.execute | FILE_DELETE_CHILD) or self._plan.low):
-            self._said = f"{found.path}: its access list cannot be read, but the user is granted this."
+            self._said = f"the access list of {found.path} cannot be read, but the user is granted this."
             return wanted
         self._said = (
-            f"{found.path}: its access list cannot be read. The user may do this; the child may only if the list names "
-            "Everyone or the logon session too, which is not known."
+            f"the access list of {found.path} cannot be read. The user may do this; the child may only if the list "
+            "names Everyone or the logon session too, which is not known."
         )
         return None
 

@@ -129,6 +129,8 @@ class FileSystem:
                     if leads is not None:
                         break
             if leads is None:
+                if stream and directory is not None and not directory.volume.streams:
+                    raise WinError(_rights.NO_STREAMS.winerror, function, given, message=_rights.NO_STREAMS.text)
                 return directory, name, stream, link
             hops += 1
             if hops > _REPARSES:

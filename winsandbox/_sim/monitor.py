@@ -93,6 +93,13 @@ class Monitor:
             raise WinError(5, function, path_of(link), message=self.why(link.node, token, desired & ~through))
         return granted
 
+    def demand(self, descriptor: bytes, token: SimulatedToken, desired: int, function: str, path: str) -> None:
+        """Winerror 5, with the reason, where `descriptor` refuses."""
+        desired = mask.FILE.map(desired)
+        if self.check(descriptor, token, desired) is None:
+            reason = access.check(parse(descriptor), token.model, desired).reason
+            raise WinError(5, function, path, message=f"Access is denied: {reason}")
+
     def add_entry(self, directory: Node, name: str, token: SimulatedToken, *, container: bool, function: str) -> None:
         """Whether a name may be added to `directory`: FILE_ADD_SUBDIRECTORY for directories, else FILE_ADD_FILE."""
         right = _rights.to_add(container=container)
