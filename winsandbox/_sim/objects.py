@@ -158,6 +158,7 @@ class OpenProcess:
         if not self.granted & _TERMINATE:
             raise WinError(5, "TerminateProcess")
         self._target.end(code)
+        self._record.check()  # it does not return to who ended himself, or the host whose job he is in
 
 
 class Objects:
