@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,12 +75,13 @@ def test_a_crash_at_any_operation_counts_all() -> None:
 
 def test_what_can_never_go_wrong_is_a_mistake_of_the_test() -> None:
     host = made()
-    for plan in (
+    plans: list[Callable[[], object]] = [
         lambda: host.fail("nonsense", 1, 5),
         lambda: host.fail("open", 0, 5),
         lambda: host.meanwhile("known_folders", 1, list),
         lambda: host.crash_at("opn"),
-    ):
+    ]
+    for plan in plans:
         with pytest.raises(ValueError, match=r"there is no operation .*open_at|counted from 1"):
             plan()
     for n in (0, -1):
