@@ -76,9 +76,9 @@ PROTECTED: Final = (
             (
                 Try("rename settings.txt renamed.txt", "allowed"),
                 Try("delete renamed.txt", "allowed"),
-                Try(r"delete .git\HEAD", "denied", low="denied", unguarded="open"),
-                Try(r"rmdir .git\hooks", "denied", low="denied", unguarded="open"),
-                Try(r"rename .git\config stolen", "denied", low="denied", unguarded="open"),
+                Try(r"delete .git\HEAD", "denied", "guards are off", low="denied", unguarded="open"),
+                Try(r"rmdir .git\hooks", "denied", "guards are off", low="denied", unguarded="open"),
+                Try(r"rename .git\config stolen", "denied", "guards are off", low="denied", unguarded="open"),
             ),
             setup=_REPOSITORY,
         ),
@@ -181,7 +181,7 @@ PROTECTED: Final = (
         Phase(
             (
                 Try("mkdir other", "allowed"),
-                Try("mkdir .git", "open"),
+                Try("mkdir .git", "open", r"\.git does not exist"),
                 Try(r"write other\config", "allowed"),
                 Try(r"write .git\config", "denied"),
                 Try("mkdir third", "allowed"),
@@ -249,7 +249,7 @@ PROTECTED: Final = (
         "commondir",
         "a file that leads git to other hooks can be planted under GIT_HOOKS; it is reported",
         Phase(
-            (Try(r"write .git\index", "allowed"), Try(r"write .git\commondir", "open")),
+            (Try(r"write .git\index", "allowed"), Try(r"write .git\commondir", "open", r"\commondir does not exist")),
             setup=_REPOSITORY,
             protect=Protect.GIT_HOOKS,
             violations=(r".git\commondir",),

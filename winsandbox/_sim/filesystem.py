@@ -373,7 +373,7 @@ class FileSystem:
     def read(self, opened: FileObject, size: int) -> bytes:
         """From the handle's position on."""
         opened.need(mask.FILE_READ_DATA, "ReadFile")
-        if opened.node.directory:
+        if opened.node.directory and not opened.stream:
             raise WinError(1, "ReadFile", path_of(opened.link))
         content = self._content(opened)
         data = bytes(content[opened.position : opened.position + size])
@@ -390,7 +390,7 @@ class FileSystem:
         opened.need(mask.FILE_WRITE_DATA | mask.FILE_APPEND_DATA, "WriteFile")
         node = opened.node
         stored = stream(node, opened.stream)
-        if node.directory or stored is None:
+        if stored is None or (node.directory and not opened.stream):
             raise WinError(1, "WriteFile", path_of(opened.link))
         if not opened.granted & mask.FILE_WRITE_DATA:
             opened.position = len(stored)

@@ -155,6 +155,8 @@ class SimulatedHost(Arranging):
                 environment=self._environment,
                 cwd=machine.profile,
             )
+            if self.console:
+                record.console = record.pid
             machine.processes[record.pid] = record
         self._caller = Caller(machine, record)
         machine.callers.append(self._caller)
@@ -228,6 +230,7 @@ class SimulatedHost(Arranging):
                 argv=argv or ("program",),
                 environment=self._environment,
                 cwd=machine.profile,
+                console=self._caller.process.console,
             )
             record.streams = [self._standard_stream(number) for number in (0, 1, 2)]
             machine.processes[record.pid] = record

@@ -87,6 +87,7 @@ class FileCalls:
             full = self._path(path, "CreateFileW")
             directory, name, stream, link = filesystem.find(full, self.token, "CreateFileW", follow=True)
             missing = link is None or (stream != "" and link.node.stream(stream) is None)
+            container = None if stream else False  # NTFS has named streams on directories too
             if link is not None and first == "x" and not (stream and missing):
                 raise WinError(80, "CreateFileW", path)
             if missing and first == "r":
@@ -108,9 +109,10 @@ class FileCalls:
                 return SimulatedFile(self._record, opened)
             if missing:
                 # A new stream of an existing file takes the right to write data to the file, nothing of the directory.
-                filesystem.open(link, self.token, rights | mask.FILE_WRITE_DATA, share=share, directory=False).closed()
+                right = rights | mask.FILE_WRITE_DATA
+                filesystem.open(link, self.token, right, share=share, directory=container).closed()
                 link.node.add_stream(stream)
-            opened = filesystem.open(link, self.token, rights, stream=stream, share=share, directory=False)
+            opened = filesystem.open(link, self.token, rights, stream=stream, share=share, directory=container)
             result = SimulatedFile(self._record, opened)
             if first == "w":
                 filesystem.truncate(opened)
