@@ -103,7 +103,10 @@ PLACES: Final = (
                 roots=(r"%BASE%\linked",),
                 refused="root.link",
             ),
-            Phase((Try("write ok.txt", "allowed"), Try(r"write %BASE%\linked\%STAMP%.txt", "denied"))),
+            Phase(
+                (Try("write ok.txt", "allowed"), Try(r"write leads\outside\no.txt", "denied")),
+                setup=("mkdir %OUTSIDE%", r"dirlink %BASE% %ROOT%\leads"),
+            ),
         ),
         needs=frozenset({"symlinks"}),
     ),

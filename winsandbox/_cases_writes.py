@@ -72,9 +72,10 @@ WRITES: Final = (
             Phase(
                 (
                     Try("write new.txt", "allowed"),
-                    Try(r"replace new.txt %OUTSIDE%\notes.txt", "denied"),
-                    Try(r"rename new.txt %OUTSIDE%\new.txt", "denied"),
                     Try("replace new.txt notes.txt", "allowed"),
+                    Try("write second.txt", "allowed"),
+                    Try(r"replace notes.txt %OUTSIDE%\notes.txt", "denied"),
+                    Try(r"rename second.txt %OUTSIDE%\new.txt", "denied"),
                 ),
                 setup=NOTES,
             ),

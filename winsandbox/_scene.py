@@ -241,7 +241,7 @@ class Scene:
     def content(self, path: str) -> bytes | None:
         """The content of a file, links followed."""
         with suppress(OSError), self.host.files.open(_plain(path), FILE_READ_DATA, follow=True) as handle:
-            return self.host.files.read(handle, 1 << 16)
+            return b"".join(iter(lambda: self.host.files.read(handle, 1 << 16), b""))
         return None
 
     def volume(self) -> Volume:

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from winsandbox._casebook import VARIANTS, Case
 from winsandbox._cases import CASES
+from winsandbox._host import Handle
 from winsandbox._scene import Scene, executor_for
 from winsandbox._trial import CaseResult, run_case
 from winsandbox.testing import SimulatedHost
 
 SCRATCH = r"C:\Users\alice\scratch"
 BY_NAME = {case.name: case for case in CASES}
+
+
+class _Plain:
+    """Tokens as Wine makes them: every call succeeds, and nothing is restricted."""
+
+    def __init__(self, tokens: Any) -> None:
+        self._tokens = tokens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokens, name)
+
+    def restrict(self, token: Handle, **given: Any) -> Handle:
+        made: Handle = self._tokens.restrict(token, flags=0)
+        return made
+
+
+class Unrestricted(SimulatedHost):
+    """A host on which every sandbox is made, and holds nothing back but what needs no token."""
+
+    @property
+    def tokens(self) -> Any:
+        return _Plain(super().tokens)
+
+
 _PLACES = {"FAT": "E:", "SHARE": r"\\server\share", "VOLUME": "D:\\", "PROXY": "127.0.0.1:8888"}
 # What C:\Windows\Temp has, and the right to list it besides: nothing is left that the audit cannot look into.
 _READABLE = "O:SYG:SYD:PAI(A;OICIIO;FA;;;CO)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;CI;0x1200af;;;BU)"

@@ -105,10 +105,9 @@ def test_what_is_denied_is_allowed_elsewhere_in_the_same_case(name: str) -> None
 def _kind(verb: str) -> str:
     """Operations that fail for the same reasons where nothing works."""
     kinds = {"append": "write", "replace": "rename", "rmdir": "delete", "registry-set": "registry"}
-    # The console's twin is that its program starts; a desktop's and the console's program is the one of `process`.
-    return kinds.get(
-        verb, {"registry-read": "registry", "console": "process", "own-process": "process"}.get(verb, verb)
-    )
+    # That of the console and of the desktop is that their program starts, which is the one of `process`.
+    kinds |= {"registry-read": "registry", "console": "process", "desktop": "process", "own-process": "process"}
+    return kinds.get(verb, verb)
 
 
 def test_the_cases_have_names_of_their_own_and_touch_every_aspect_that_can_hold() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.capabilities import elevation, needs
 from tests.cli.commandline import ROOT
+from tests.conformance.hosts import Unrestricted
 from tests.packaging.interpreter import answer
 from winsandbox import (
     Aspect,
@@ -24,7 +25,7 @@ from winsandbox import (
     _cases,
     _scene,
 )
-from winsandbox._host import Handle, default_host
+from winsandbox._host import default_host
 from winsandbox._state import State
 from winsandbox.prove import Proof, prove
 from winsandbox.testing import SimulatedCrash, SimulatedHost
@@ -129,29 +130,9 @@ def test_a_proof_can_be_shown_without_being_kept(host: SimulatedHost) -> None:
     assert not host.exists(PROFILE + r"\AppData\Local\winsandbox")
 
 
-class _Plain:
-    """Tokens as Wine makes them: every call succeeds, and nothing is restricted."""
-
-    def __init__(self, tokens: Any) -> None:
-        self._tokens = tokens
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tokens, name)
-
-    def restrict(self, token: Handle, **given: Any) -> Handle:
-        made: Handle = self._tokens.restrict(token, flags=0)
-        return made
-
-
-class _Gullible(SimulatedHost):
-    @property
-    def tokens(self) -> Any:
-        return _Plain(super().tokens)
-
-
 @pytest.mark.usefixtures("few")
 def test_a_host_that_restricts_nothing_is_not_believed() -> None:
-    with _Gullible() as host:
+    with Unrestricted() as host:
         proof = prove(host=host)
         assert not proof.holds
         assert not proof.recorded
