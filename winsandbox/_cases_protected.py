@@ -62,10 +62,11 @@ PROTECTED: Final = (
         Phase(
             (
                 Try("write settings.txt:stream", "allowed"),
+                Try("write other:stream", "allowed"),
                 Try(r"write .git\config:stream", "denied"),
                 Try("write .git:stream", "denied"),
             ),
-            setup=_REPOSITORY,
+            setup=(*_REPOSITORY, "mkdir other"),
         ),
         streams=True,
     ),
@@ -281,6 +282,27 @@ PROTECTED: Final = (
         Phase(
             (Try("append settings.txt", "allowed"), Try(r"write .git\hooks\new", "denied")),
             setup=(Descriptor(r".git\hooks", "D:(A;OICI;FA;;;%USER%)"),),
+        ),
+    ),
+    _case(
+        "a nested repository",
+        "only the roots' own protected names are closed; the first start's walk finds it, and every report names it",
+        Phase(
+            (
+                Try("write settings.txt", "allowed"),
+                Try(r"append .git\config", "denied"),
+                Try(r"write sub\.git\hooks\pre-commit", "open", r"\sub\.git"),
+            ),
+            setup=(*_REPOSITORY, r"mkdir sub\.git\hooks"),
+            keep="forever",
+        ),
+        Phase(
+            (
+                Try("write settings.txt", "allowed"),
+                Try(r"append .git\config", "denied"),
+                Try(r"write sub\.git\hooks\post-commit", "open", r"\sub\.git"),
+            ),
+            keep="forever",
         ),
     ),
     _case(

@@ -156,6 +156,8 @@ def _spawned(process: SimulatedProcess, count: int) -> Outcome:
 
 
 def _directory(process: SimulatedProcess, path: str) -> bool:
+    if ":" in path.rpartition("\\")[2]:
+        return False  # a stream of it is none
     try:
         return process.stat(path, follow=False).directory and not process.stat(path, follow=False).reparse
     except OSError:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 
 from tests.capabilities import needs
 from tests.conformance.hosts import BY_NAME, Unrestricted, run, story
 from winsandbox._cases import CASES
-from winsandbox._trial import CaseResult
 
 # Why something is refused without any restricted token: the reason, what the refusal says, what it holds back.
 _HELD = {
@@ -44,15 +41,10 @@ _HELD = {
 }
 
 
-@functools.cache
-def _unrestricted(name: str) -> CaseResult:
-    return run(BY_NAME[name], "default", Unrestricted)
-
-
 @needs("not wine")
 @pytest.mark.parametrize("name", [case.name for case in CASES])
 def test_what_is_denied_gets_through_without_restriction(name: str) -> None:
-    found = _unrestricted(name)
+    found = run(BY_NAME[name], "default", Unrestricted)
     held = {operation: marks for marks, cases in _HELD.values() for operation in cases.get(name, ())}
     denied = {
         str(row.attempt.operation): row.outcome.reason
