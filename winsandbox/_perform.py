@@ -137,7 +137,7 @@ def _performed(process: SimulatedProcess, operation: Operation, text: str, host:
         case "desktop":
             same = process.desktop == "Default"
             return Outcome("allowed" if same else "denied", f"it is on {'the same' if same else 'another'} desktop")
-    return Outcome("allowed")
+    return Outcome("allowed", "nothing that it takes was refused")
 
 
 def _why_opened(verb: str, right: str) -> str:

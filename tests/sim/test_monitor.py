@@ -164,6 +164,27 @@ def test_hard_links_share_one_descriptor_and_the_native_call_asks_nothing_of_the
     assert host.read_file(r"D:\other\file") == b"y"
 
 
+def test_a_directory_has_streams_of_its_own_under_its_own_descriptor() -> None:
+    host = SimulatedHost()
+    host.mkdir(r"C:\Users\alice\mine")
+    host.mkdir(r"C:\Users\alice\theirs", "D:P(A;OICI;0x1200a9;;;U)")
+    got: list[bytes | int] = []
+
+    def program(process: SimulatedProcess) -> None:
+        process.write(r"C:\Users\alice\mine:stream", b"one")
+        process.append(r"C:\Users\alice\mine:stream", b", two")
+        got.append(process.read(r"C:\Users\alice\mine:stream"))
+        for path in (r"C:\Users\alice\mine", r"C:\Users\alice\theirs:stream"):
+            try:
+                process.write(path, b"x")
+            except OSError as error:
+                got.append(int(getattr(error, "winerror", 0)))
+
+    host.run_program(program)
+    assert got == [b"one, two", 5, 5]
+    assert host.tree(r"C:\Users\alice\mine") == {"": "directory"}
+
+
 def test_streams_are_checked_with_the_files_descriptor() -> None:
     host = host_with_root()
     host.mkdir(WORK + r"\.git", PROTECTED)
