@@ -219,19 +219,23 @@ exit 77
 mklink /d "%{SECOND}%" "%{FIRST}%" && exit 70
 exit 77
 :open-up
-"%SystemRoot%\\System32\\icacls.exe" "%{FIRST}%" /grant *S-1-1-0:F && exit 70
+"%SystemRoot%\\System32\\icacls.exe" "%{FIRST}%" /grant *S-1-1-0:F
+if %errorlevel%==0 exit 70
 if %errorlevel%==5 exit 77
 exit 78
 :registry-read
-"%SystemRoot%\\System32\\reg.exe" query "%{FIRST}%" && exit 70
+"%SystemRoot%\\System32\\reg.exe" query "%{FIRST}%"
+if %errorlevel%==0 exit 70
 if %errorlevel%==1 exit 77
 exit 78
 :registry-set
-"%SystemRoot%\\System32\\reg.exe" add "%{FIRST}%" /v "%{SECOND}%" /d 1 /f && exit 70
+"%SystemRoot%\\System32\\reg.exe" add "%{FIRST}%" /v "%{SECOND}%" /d 1 /f
+if %errorlevel%==0 exit 70
 if %errorlevel%==1 exit 77
 exit 78
 :registry-unset
-"%SystemRoot%\\System32\\reg.exe" delete "%{FIRST}%" /v "%{SECOND}%" /f && exit 70
+"%SystemRoot%\\System32\\reg.exe" delete "%{FIRST}%" /v "%{SECOND}%" /f
+if %errorlevel%==0 exit 70
 if %errorlevel%==1 exit 77
 exit 78
 :spawn
