@@ -105,7 +105,7 @@ def _performed(process: SimulatedProcess, operation: Operation, text: str, host:
             process.symlink(first, second, directory=True)
         case "open-up":
             process.set_security(first, "D:(A;;FA;;;WD)")
-            return Outcome("allowed", "its list, or what was made just now, gives WRITE_DAC to a restricting SID too")
+            return Outcome("allowed", "its list gives WRITE_DAC to a restricting SID too")
         case "registry-read":
             process.registry_open(first)
             return Outcome("allowed", "reading takes no write right: the user's own rights decide")

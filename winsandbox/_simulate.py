@@ -46,6 +46,7 @@ _QUESTIONS: Final[dict[str, tuple[tuple[int, _Access], ...]]] = {
     "link": ((0, "write"), (1, "create")),
     "junction": ((1, "create"),),
     "symlink": ((1, "create"),),
+    "dirlink": ((1, "create"),),
 }
 
 
