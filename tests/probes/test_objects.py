@@ -55,13 +55,11 @@ def test_pins_moves_and_guards(probe: Probe, number: str, name: str, guards: boo
 @pytest.mark.parametrize("sddl", ["D:P(A;;FA;;;SY)", "D:P(D;;FA;;;%USER%)"], ids=["not named", "denied"])
 def test_what_denies_everything_is_deleted_through_its_directory(probe: Probe, sddl: str) -> None:
     above = _directory(probe, f"p15-{probe.next_number()}")
-    with probe.host.tokens.current() as own:
-        user = str(probe.host.tokens.inspect(own).token.user)
     answer = {}
     for verb, *words in (("rename", "a", "b"), ("delete", "c")):
         names = [ntpath.join(above, word) for word in words]
         probe.scene.make_file(names[0], b"x")
-        probe.scene.set_descriptor(names[0], sddl, user)
+        probe.scene.set_descriptor(names[0], sddl)
         answer[verb] = probe.executor.by_user(Operation(verb, tuple(names)), above, "").verdict
         for name in names:  # the scratch directory is removed by handles, which ask for more
             probe.executor.by_user(Operation("delete", (name,)), above, "")
