@@ -165,9 +165,8 @@ _new: Final = object.__new__
 _put_raw: Final[Callable[[Sid, bytes], None]] = Sid.raw.__set__  # type: ignore[attr-defined, misc]
 
 
-@lru_cache(maxsize=4096)
 def from_raw(raw: bytes) -> Sid:
-    """The Sid of bytes that were checked already. Cached: the descriptors of a tree repeat the same few SIDs."""
+    """The Sid of bytes that were checked already."""
     sid = _new(Sid)
     _put_raw(sid, raw)
     return sid
@@ -202,16 +201,16 @@ def sid_at(data: bytes, offset: int, end: int) -> Sid:
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Sid:
     # What nearly every SID looks like, read without the regular expression. int() also takes signs, blanks and other
-    # scripts' digits, hence the test before it.
-    if len(text) <= _LONGEST_TEXT and text.startswith("S-1-") and text.isascii():
-        numbers = text[4:].split("-")
-        count = len(numbers) - 1
-        if count <= MAX_SUBAUTHORITIES and all(map(str.isdigit, numbers)):
-            authority, *subauthorities = map(int, numbers)
-            try:
-                return from_raw(_HEAD.pack(1, count, 0, authority) + _TAILS[count].pack(*subauthorities))
-            except struct.error:
-                pass  # a number above 32 bits: a large authority, or a mistake that is said in words below
+    # scripts' digits, hence the tests before it.
+    numbers = text[4:]
+    only_digits = len(text) <= _LONGEST_TEXT and numbers.isascii() and numbers.replace("-", "").isdigit()
+    if only_digits and text.startswith("S-1-"):
+        try:
+            authority, *subauthorities = map(int, numbers.split("-"))
+            count = len(subauthorities)
+            return from_raw(_HEAD.pack(1, count, 0, authority) + _TAILS[count].pack(*subauthorities))
+        except (ValueError, IndexError, struct.error):
+            pass  # two dashes, too many numbers, one above 32 bits (or a large authority): said in words below
     return _parse_in(text, None)
 
 
