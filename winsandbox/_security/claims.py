@@ -2,7 +2,8 @@
 
 Binary: CLAIM_SECURITY_ATTRIBUTE_RELATIVE_V1, MS-DTYP 2.4.10.1: a head with offsets, then name and values in this order
 without gaps, then zeros up to a multiple of four (so Windows lays it out, as recorded by Samba's authors). Text:
-MS-DTYP 2.5.1.1, ``("name",TS,0x0,"a",...)``: TI and TU are numbers of 64 bits, TS strings, TD SIDs, TX octets, TB 0 or 1.
+MS-DTYP 2.5.1.1, ``("name",TS,0x0,"a",...)``: TI and TU are numbers of 64 bits, TS strings, TD SIDs, TX octets, TB
+0 or 1.
 Octets are read with and without the ``#`` in front, as Windows does.
 
 A SID value is the binary SID with its length in front. MS-DTYP calls it "a SID string" there; the tools that show real

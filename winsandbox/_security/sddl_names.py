@@ -1,4 +1,4 @@
-"""The letters of SDDL: types, flags, rights and control bits. Sources as in ``sddl``, which reads and writes with them."""
+"""The letters of SDDL: types, flags, rights and control bits, for ``sddl``, where the sources are named."""
 
 from __future__ import annotations
 
