@@ -61,14 +61,14 @@ def compare(
             changed = translation.change(case, theirs)
             fired[translation.name] += changed != theirs
             theirs = changed  # noqa: PLW2901 - from here on it is the translated one
-        names = [excuse.name for excuse in filters if excuse.applies(case)]
-        if not names:
+        excuses = [excuse.name for excuse in filters if excuse.applies(case)]
+        if not excuses:
             clean += 1
             if ours != theirs:
                 wrong.append(f"{show(case)}: ours {ours}, theirs {theirs}")
-        elif len(names) == 1:
-            excused[names[0]] += 1
-            fired[names[0]] += ours != theirs
+        elif len(excuses) == 1:
+            excused[excuses[0]] += 1
+            fired[excuses[0]] += ours != theirs
     REPORT.append(f"{title}: {clean} of {total} cases left after the filters, {len(wrong)} of them differ")
     for excuse in filters:
         REPORT.append(f"  {excuse.name}: {excused[excuse.name]} cases, {fired[excuse.name]} differ ({excuse.why})")
@@ -76,5 +76,6 @@ def compare(
         REPORT.append(f"  {translation.name}: {fired[translation.name]} answers translated ({translation.why})")
     assert not wrong, f"{len(wrong)} of {clean} differ, the first: " + "; ".join(wrong[:5])
     assert clean >= at_least, f"only {clean} cases are left"
-    idle = [known.name for known in (*filters, *translations) if not fired[known.name]]
+    names = [*(excuse.name for excuse in filters), *(translation.name for translation in translations)]
+    idle = [name for name in names if not fired[name]]
     assert not idle, f"no difference is explained any more by: {', '.join(idle)}"

@@ -273,3 +273,49 @@ def test_the_default_dacl_keeps_its_revision() -> None:
     new = inherit.child(None, is_container=False, token=token)
     assert new.dacl is not None
     assert new.dacl.revision == 4
+
+
+@pytest.mark.parametrize(
+    ("parent", "file", "directory"),
+    [
+        # Creators, in entries that become effective, that go on, or both.
+        ("(A;OI;FA;;;CO)", "(A;ID;FA;;;$U)", "(A;OIIOID;FA;;;CO)"),
+        ("(A;CI;FA;;;CO)", "", "(A;ID;FA;;;$U)(A;CIIOID;FA;;;CO)"),
+        ("(A;OICI;FA;;;CG)", "(A;ID;FA;;;$G)", "(A;ID;FA;;;$G)(A;OICIIOID;FA;;;CG)"),
+        ("(D;OICIIO;0x2;;;CO)", "(D;ID;DC;;;$U)", "(D;ID;DC;;;$U)(D;OICIIOID;DC;;;CO)"),
+        ("(A;OINP;FA;;;CO)", "(A;ID;FA;;;$U)", ""),
+        ("(A;CINP;FA;;;CO)", "", "(A;ID;FA;;;$U)"),
+        ("(A;OICINPIO;FA;;;CG)", "(A;ID;FA;;;$G)", "(A;ID;FA;;;$G)"),
+        ("(A;OICI;FA;;;OW)", "(A;ID;FA;;;OW)", "(A;OICIID;FA;;;OW)"),
+        ("(A;OICI;FA;;;PS)", "(A;ID;FA;;;PS)", "(A;OICIID;FA;;;PS)"),
+        # Generic rights.
+        ("(A;OI;GA;;;BU)", "(A;ID;FA;;;BU)", "(A;OIIOID;GA;;;BU)"),
+        ("(A;CI;GR;;;BU)", "", "(A;ID;FR;;;BU)(A;CIIOID;GR;;;BU)"),
+        ("(A;CINP;GXGR;;;BU)", "", "(A;ID;0x1200a9;;;BU)"),
+        ("(D;OICI;GW;;;BU)", "(D;ID;FW;;;BU)", "(D;ID;FW;;;BU)(D;OICIIOID;GW;;;BU)"),
+        ("(A;OICI;SDGR;;;BU)", "(A;ID;0x130089;;;BU)", "(A;ID;0x130089;;;BU)(A;OICIIOID;SDGR;;;BU)"),
+        ("(A;OICI;GA;;;CO)", "(A;ID;FA;;;$U)", "(A;ID;FA;;;$U)(A;OICIIOID;GA;;;CO)"),
+        # Nothing to pass on; what was inherited goes on like the rest; conditions are carried.
+        ("(A;;FA;;;BU)(A;NP;FA;;;BU)(A;IO;FA;;;BU)(A;ID;FA;;;BU)", "", ""),
+        ("(A;OICIID;FA;;;BU)(D;OICI;SD;;;AU)", "(A;ID;FA;;;BU)(D;ID;SD;;;AU)", "(A;OICIID;FA;;;BU)(D;OICIID;SD;;;AU)"),
+        ("(XA;OICI;GR;;;CO;(a))", "(XA;ID;FR;;;$U;(a))", "(XA;ID;FR;;;$U;(a))(XA;OICIIOID;GR;;;CO;(a))"),
+    ],
+)  # fmt: skip
+def test_what_reaches_a_child(parent: str, file: str, directory: str) -> None:
+    for container, expected in ((False, file), (True, directory)):
+        new = inherit.child(sd(f"O:BAG:BAD:AI{parent}"), is_container=container, token=Token(USER, primary_group=GROUP))
+        text = expected.replace("$U", U).replace("$G", str(GROUP))
+        assert new.to_sddl() == f"O:{U}G:{GROUP}D:" + (f"AI{text}" if text else "NO_ACCESS_CONTROL")
+        raw = inherit.child(sd(f"O:BAG:BAD:{parent}"), is_container=container, token=TOKEN)
+        if text:
+            flags_off = [ace._replace(flags=ace.flags & ~0x10) for ace in new.dacl or ()]
+            assert raw.dacl == tuple(flags_off)
+            assert not raw.control & DACL_AUTO_INHERITED
+        else:
+            assert raw.to_sddl().endswith(f"D:(A;;FA;;;{U})(A;;FA;;;SY)")
+
+
+def test_the_mapping_of_a_key_is_used_for_a_key() -> None:
+    parent = sd("O:BAG:BAD:AI(A;CI;GA;;;BU)")
+    new = inherit.child(parent, is_container=True, token=TOKEN, mapping=KEY)
+    assert new.to_sddl() == f"O:{U}G:{GROUP}D:AI(A;ID;KA;;;BU)(A;CIIOID;GA;;;BU)"

@@ -1,10 +1,10 @@
 """Compared with Samba's C implementation: the access check, SDDL and binary conversion, SIDs.
 
 Samba's bindings live in the system's Python, so each comparison sends one batch to a subprocess. What Samba does not
-have is put around it from the rules as the documentation states them, not from our code: the restricted pass is a second
-question with the restricting SIDs as the token's SIDs; privileges and the owner's implicit rights, which come before
-both passes, are taken off the question, whose descriptor then has an owner whom nobody is; a deny-only SID is one for
-which no entry allows anything.
+have is put around it from the rules as the documentation states them, not from our code: the restricted pass is a
+second question with the restricting SIDs as the token's SIDs; privileges and the owner's implicit rights, which come
+before both passes, are taken off the question, whose descriptor then has an owner whom nobody is; a deny-only SID is
+one for which no entry allows anything.
 """
 
 from __future__ import annotations

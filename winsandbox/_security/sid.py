@@ -1,7 +1,8 @@
 """Security identifiers: text, binary, and the two-letter names that SDDL has for them.
 
 Binary form: MS-DTYP 2.4.2.2 (revision 1, at most 15 sub-authorities, a 48-bit big-endian authority, little-endian
-sub-authorities). Text form: MS-DTYP 2.4.2.1; an authority of 2**32 or more is written in hex with twelve digits.
+sub-authorities). Text form: MS-DTYP 2.4.2.1; an authority of 2**32 or more is written in hex with twelve digits, as
+that grammar wants. (Windows itself leaves the leading zeros out and has capital letters; both are read.)
 Two-letter names: Microsoft Learn, "SID Strings"; the numbers behind them: "Well-known SIDs" and winnt.h.
 
 A SID without sub-authorities is legal in binary (RtlValidSid asks only for at most 15), so ``S-1-5`` is read and
