@@ -106,25 +106,24 @@ class Acl(tuple[Ace, ...]):
         Raises:
             SecurityDataError: larger than 64 KiB, or an entry has no binary form.
         """
-        parts = self._packed()
-        size = 8 + sum(map(len, parts)) + len(self.slack)
+        body = b"".join(self._packed())
+        size = 8 + len(body) + len(self.slack)
         if size > MAX_ACL_SIZE:
             raise too_large(size, len(self))
         if not (0 <= self.reserved[0] <= 0xFF and 0 <= self.reserved[1] <= 0xFFFF):
             raise SecurityDataError(f"reserved fields {self.reserved} do not fit")
-        head = _HEADER.pack(self.revision, self.reserved[0], size, len(self), self.reserved[1])
-        return b"".join((head, *parts, self.slack))
+        return _HEADER.pack(self.revision, self.reserved[0], size, len(self), self.reserved[1]) + body + self.slack
 
     def _packed(self) -> list[bytes]:
         parts: list[bytes] = []
         append, pack = parts.append, _ACE.pack
-        for ace in self:
-            kind, flags, mask, sid, data, part = ace
-            if sid is not None and part is None and not data and kind in SIMPLE_TYPES:
-                raw = sid.raw
-                append(pack(kind, flags, 8 + len(raw), mask) + raw)
+        for kind, flags, mask, sid, data, part in self:
+            if data or sid is None or part is not None or kind not in SIMPLE_TYPES:
+                append(Ace(kind, flags, mask, sid, data, part).to_bytes())
             else:
-                append(ace.to_bytes())
+                raw = sid.raw
+                append(pack(kind, flags, 8 + len(raw), mask))
+                append(raw)
         return parts
 
     @property

@@ -206,7 +206,9 @@ def _plain(run: str, at: int, domain: Sid | None) -> list[Ace]:
 def _read(body: str, domain: Sid | None = None) -> Ace:
     """One entry from what stands between its parentheses."""
     fields = body.split(";")
-    kind = _kind(fields[0])
+    kind = TYPES.get(fields[0])
+    if kind is None:
+        kind = _kind(fields[0])
     if kind in _EXPRESSIONS:
         raise SecurityDataError(f"{TYPE_NAMES[kind]} entries have an expression in parentheses behind the SID")
     if len(fields) != 6:
@@ -238,9 +240,7 @@ def _with_expression(text: str, at: int, domain: Sid | None) -> tuple[Ace, int]:
 
 
 def _kind(name: str) -> int:
-    kind = TYPES.get(name)
-    if kind is None:
-        kind = TYPES.get(name.lstrip(" ").upper())
+    kind = TYPES.get(name.lstrip(" ").upper())
     if kind is None:
         raise SecurityDataError(f"unknown ACE type {name[:8]!r}")
     return kind

@@ -53,7 +53,8 @@ LABEL_AUTHORITY: Final = 16  # SECURITY_MANDATORY_LABEL_AUTHORITY
 _TEXT: Final = re.compile(r"[Ss]-1-(0[xX][0-9a-fA-F]{1,12}|[0-9]{1,15})((?:-(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}))*)")
 _LONGEST_TEXT: Final = 256  # 15 sub-authorities of 10 digits need 191 characters
 
-_HEAD: Final = struct.Struct(">BBHI")  # revision, count, authority in two parts
+# Revision, count, an authority below 256, sub-authorities.
+_USUAL: Final = tuple(struct.Struct(f"<BB5xB{count}I") for count in range(MAX_SUBAUTHORITIES + 1))
 _TAILS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MAX_SUBAUTHORITIES + 1))
 
 
@@ -206,12 +207,12 @@ def parse(text: str) -> Sid:
     numbers = text[4:]
     only_digits = len(text) <= _LONGEST_TEXT and numbers.isascii() and numbers.replace("-", "").isdigit()
     if only_digits and text.startswith("S-1-"):
+        parts = numbers.split("-")
+        count = len(parts) - 1
         try:
-            authority, *subauthorities = map(int, numbers.split("-"))
-            count = len(subauthorities)
-            return from_raw(_HEAD.pack(1, count, 0, authority) + _TAILS[count].pack(*subauthorities))
+            return from_raw(_USUAL[count].pack(1, count, *map(int, parts)))
         except (ValueError, IndexError, struct.error):
-            pass  # two dashes, too many numbers, one above 32 bits (or a large authority): said in words below
+            pass  # two dashes, too many numbers, one above 32 bits, a large authority: the careful form tells
     return _parse_in(text, None)
 
 
