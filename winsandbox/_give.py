@@ -205,7 +205,7 @@ class Giver:
 
     def _open(self, descriptor: SecurityDescriptor, directory: bool) -> int:
         guarded = self._recipe.logon is not None
-        return _edits.open_bits(descriptor, self._token, directory=directory, guarded=guarded)
+        return _edits.open_bits(descriptor, self._token, self._recipe.sid, directory=directory, guarded=guarded)
 
     def write(self, items: list[Item]) -> None:
         if self._labels:

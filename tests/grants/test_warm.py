@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import winsandbox._apply as apply_module
-from tests.grants.scenes import ROOT, applied, disk, state_of, workspace, write_bits
+from tests.grants.scenes import ABOVE, ROOT, applied, disk, state_of, workspace, write_bits
 from winsandbox import _fingerprint, grants
 from winsandbox._apply import Applied
 from winsandbox._fingerprint import ALONE, LARGE, UNREADABLE, Fingerprint, settled
@@ -81,6 +81,46 @@ def test_an_object_whose_own_list_was_opened_is_denied_by_the_next_start(host: S
     assert not bits(host, done, "config", "hooks", r"hooks\pre-commit")
     assert written == 1, "nothing else needed anything"
     done.close()
+
+
+@pytest.mark.parametrize("first", ["one", "both"])
+def test_what_another_root_granted_a_file_that_was_moved_in_does_not_open_it_to_a_later_sandbox_of_both(
+    host: SimulatedHost, first: str
+) -> None:
+    """The start in the middle has a token without the other grant: it must not note as checked what that one opens."""
+    other = ABOVE + r"\two"
+    host.write_file(other + r"\f", b"")
+    both, one = Policy.workspace(ROOT, writable_roots=[other]), Policy.workspace(ROOT)
+    hook = GIT + r"\hooks\f"
+
+    def evil(process: Any) -> int:
+        process.write(ROOT + r"\ours", b"")
+        process.write(hook, b"evil")
+        return 0
+
+    host.add_program(r"C:\tools\evil.exe", evil)
+    for policy in (both, one) if first == "both" else (one, both):
+        with Sandbox(policy, host=host):
+            pass
+    host.rename(other + r"\f", hook)
+    with Sandbox(one, host=host):
+        pass
+    with Sandbox(both, host=host) as sandbox:
+        assert sandbox.run([r"C:\tools\evil.exe"]).returncode != 0
+    assert host.exists(ROOT + r"\ours"), "the root itself is granted"
+    assert host.read_file(hook) == b""
+
+
+def test_what_only_another_grants_deny_closes_is_denied_for_this_one_too(host: SimulatedHost, state: State) -> None:
+    other = ABOVE + r"\two"
+    host.write_file(other + r"\.git\hooks\f", b"", "D:P(A;;FA;;;WD)")
+    both = Policy.workspace(ROOT, writable_roots=[other])
+    once(host, state, both)
+    host.rename(other + r"\.git\hooks\f", GIT + r"\hooks\f")
+    for policy in (both, None):
+        done, _, _ = start(host, state, policy)
+        assert not bits(host, done, r"hooks\f")
+        done.close()
 
 
 def test_a_list_that_says_nothing_for_the_child_is_not_touched(host: SimulatedHost, state: State) -> None:
