@@ -63,15 +63,25 @@ class Findings:
             result[name] = {"count": listing.count, "items": items}
         return result
 
-    def error(self, path: str, error: OSError) -> None:
+    def error(self, path: str, error: OSError, *, label: bool = False) -> None:
         code = int(getattr(error, "winerror", 0) or 0)
-        self.errors.add(ObjectError(path, code, remedy_for(path, code)))
+        self.errors.add(ObjectError(path, code, remedy_for(path, code, label=label)))
 
 
-def remedy_for(path: str, code: int) -> str:
+def rights_remedy(path: str, *, label: bool = False, tree: bool = False) -> str:
+    """Who may write an object's list, or with `label` its integrity label too, decides its owner; how, says this.
+
+    `tree`: for all that lies in it, and what will; else for this one object.
+    """
+    rights = "(RC,WDAC,WO)" if label else "(RC,WDAC)"
+    inherit, below = ("(OI)(CI)", " /T") if tree else ("", "")
+    return f'Let its owner or an administrator run:  icacls "{path}" /grant "%USERNAME%:{inherit}{rights}"{below}'
+
+
+def remedy_for(path: str, code: int, *, label: bool = False) -> str:
     """What a user can do about a failed descriptor read or write."""
     if code == 5:
-        return f'Let its owner or an administrator run:  icacls "{path}" /grant "%USERNAME%:(RC,WDAC)"'
+        return rights_remedy(path, label=label)
     if code in (32, 33):
         return "Another program holds it; close that program and run again."
     if code == 206:

@@ -85,7 +85,7 @@ def test_an_allow_stands_behind_the_deny_of_a_place_that_the_object_lies_in_whoe
     for order in ([(RECIPE, "inside"), (other, "plain")], [(other, "plain"), (RECIPE, "inside")]):
         now = sd("O:USERG:USER" + BEFORE)
         for recipe, role in order:
-            now = stored(give(now, want(recipe, role, False, False)) or now)  # type: ignore[arg-type]
+            now = stored(give(now, want(recipe, role, False, False)) or now)
         assert now.dacl is not None
         ours = [ace.type for ace in now.dacl if ace.sid in (G, other.sid)]
         assert ours == [1, 0], order

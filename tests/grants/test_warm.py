@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-import winsandbox._apply as apply_module
+import winsandbox._watch as watch_module
 from tests.grants.scenes import ABOVE, ROOT, applied, disk, state_of, workspace, write_bits
-from winsandbox import _fingerprint, grants
+from winsandbox import _placing, grants
 from winsandbox._apply import Applied
 from winsandbox._fingerprint import ALONE, LARGE, UNREADABLE, Fingerprint, settled
 from winsandbox._pins import open_below
+from winsandbox._placing import Placing
 from winsandbox._state import State
 from winsandbox._verdicts import with_exceptions
 from winsandbox._violations import take_snapshot
@@ -154,7 +155,7 @@ def test_ordinary_work_between_two_starts_costs_reads_and_no_write(
     assert done.warm
     done.close()
     again, fewer, written = start(host, state)
-    assert (fewer, written) == (len(again._placed[str(again._plan.grants[0].sid)]) + 2, 0) or fewer < reads
+    assert (fewer, written) == (len(again._placing.placed[str(again._plan.grants[0].sid)]) + 2, 0) or fewer < reads
     again.close()
 
 
@@ -212,7 +213,7 @@ def test_what_is_forgotten_leaves_no_fingerprint(host: SimulatedHost, state: Sta
 def test_a_place_too_large_to_be_looked_through_is_an_exception_of_the_warm_start(
     host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_fingerprint, "LIMIT", 3)
+    monkeypatch.setattr(_placing, "LIMIT", 3)
     _, done = applied(host, state)
     assert done.exceptions == (), "it has just been walked"
     done.close()
@@ -230,7 +231,7 @@ def test_the_report_of_a_sandbox_says_what_its_warm_start_left_out(
         pass
     with Sandbox(policy, host=host) as sandbox:
         assert sandbox.enforcement[Aspect.PROTECTED_PLACES].level is Level.ENFORCED
-    monkeypatch.setattr(_fingerprint, "LIMIT", 3)
+    monkeypatch.setattr(_placing, "LIMIT", 3)
     for _ in range(2):  # the first one walks, because it looked otherwise before
         with Sandbox(policy, host=host) as sandbox:
             verdict = sandbox.enforcement[Aspect.PROTECTED_PLACES]
@@ -271,15 +272,14 @@ def test_a_place_that_never_stands_still_is_an_exception_and_walked_by_the_next_
 
 
 def _after_walks(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    real = Applied._walk_once
+    real = Placing._walk_once
 
-    def walk(self: Applied, place: Any, *arguments: Any, **options: Any) -> int:
-        written = real(self, place, *arguments, **options)
+    def walk(self: Placing, giver: Any, place: Any, counter: Any) -> None:
+        real(self, giver, place, counter)
         if place.path == GIT:
             action()
-        return written
 
-    monkeypatch.setattr(Applied, "_walk_once", walk)
+    monkeypatch.setattr(Placing, "_walk_once", walk)
 
 
 def _after_first_walk(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> list[bool]:
@@ -315,7 +315,8 @@ def test_settled_law() -> None:
     assert settled(one, other, wrote=True), "we did"
     assert not settled(one, Fingerprint(b"m", b"2"), wrote=True)
     assert not settled(UNREADABLE, UNREADABLE, wrote=False)
-    assert settled(LARGE, LARGE, wrote=True)
+    assert not settled(LARGE, LARGE, wrote=True)
+    assert not settled(LARGE, one, wrote=True)
     assert settled(ALONE, ALONE, wrote=True)
 
 
@@ -354,7 +355,7 @@ def test_two_threads_that_start_commands_deny_a_new_name_once(
             both.wait(0.3)
         return found
 
-    monkeypatch.setattr(apply_module, "open_below", slow)
+    monkeypatch.setattr(watch_module, "open_below", slow)
     snapshots: list[object] = []
     threads = [threading.Thread(target=lambda: snapshots.append(done.secure_new())) for _ in range(2)]
     for thread in threads:
@@ -388,7 +389,7 @@ def test_a_spawn_looks_once(host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
         return real(*arguments)
 
     with Sandbox(Policy.workspace(ROOT), host=host) as sandbox:
-        monkeypatch.setattr(apply_module, "take_snapshot", counted)
+        monkeypatch.setattr(watch_module, "take_snapshot", counted)
         sandbox.run([r"C:\tools\tool.exe"])
     assert len(looks) == 2, "before and after the command"
 
@@ -429,7 +430,7 @@ def test_after_a_created_git_file_that_leads_to_nothing_deniable_no_command_star
     for _ in range(2):
         with pytest.raises(AclError, match="nothing could be denied") as caught:
             done.secure_new()
-        rows = [row for rows in done._placed.values() for row in rows]
+        rows = [row for rows in done._placing.placed.values() for row in rows]
         assert len(rows) == len(set(rows))
         assert caught.value.remedy
     done.close()
