@@ -269,14 +269,17 @@ def open_bits(old: SecurityDescriptor, token: Token, sid: Sid, *, directory: boo
 
 
 def _widest(old: SecurityDescriptor, token: Token, sid: Sid) -> tuple[Token, SecurityDescriptor]:
-    """The token with all restricting SIDs of ours that the list allows something, and the list without their denies."""
-    others = {ace.sid for ace in old.dacl or () if ace.sid is not None and ace.sid != sid and is_tagged(ace.sid)}
-    if old.dacl is None or not others:
-        return token, old
-    allowed = {ace.sid for ace in old.dacl if ace.sid in others and ace.type in ALLOW_TYPES and ace.sid is not None}
-    kept = [ace for ace in old.dacl if ace.sid not in others or ace.type in ALLOW_TYPES]
-    widest = replace(token, restricting=(*(token.restricting or ()), *sorted(allowed - {*(token.restricting or ())})))
-    return widest, old.replace(dacl=old.dacl.with_aces(kept))
+    """The token with `sid` and all SIDs of ours that the list allows something, and the list without others' denies."""
+    dacl = old.dacl or Acl()
+    others = {ace.sid for ace in dacl if ace.sid is not None and ace.sid != sid and is_tagged(ace.sid)}
+    allowed = {sid} | {ace.sid for ace in dacl if ace.sid is not None and ace.sid in others and ace.type in ALLOW_TYPES}
+    added = sorted(allowed.difference(token.restricting or ()))
+    if added:
+        token = replace(token, restricting=(*(token.restricting or ()), *added))
+    if others and old.dacl is not None:
+        kept = [ace for ace in dacl if ace.sid not in others or ace.type in ALLOW_TYPES]
+        old = old.replace(dacl=old.dacl.with_aces(kept))
+    return token, old
 
 
 def explicit(recipe: Recipe, directory: bool, bits: int) -> Want:

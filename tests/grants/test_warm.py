@@ -13,7 +13,7 @@ import winsandbox._watch as watch_module
 from tests.grants.scenes import ABOVE, ROOT, applied, disk, state_of, workspace, write_bits
 from winsandbox import _placing, grants
 from winsandbox._apply import Applied
-from winsandbox._fingerprint import ALONE, LARGE, UNREADABLE, Fingerprint, settled
+from winsandbox._fingerprint import ALONE, LARGE, LOOK, UNREADABLE, Fingerprint, fingerprint, settled
 from winsandbox._pins import open_below
 from winsandbox._placing import Placing
 from winsandbox._state import State
@@ -318,6 +318,41 @@ def test_settled_law() -> None:
     assert not settled(LARGE, LARGE, wrote=True)
     assert not settled(LARGE, one, wrote=True)
     assert settled(ALONE, ALONE, wrote=True)
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_a_listing_and_tells_every_change(host: SimulatedHost) -> None:
+    def look(**options: Any) -> Fingerprint:
+        with host.files.open(GIT, LOOK) as handle:
+            return fingerprint(host, handle, lambda path: None, GIT, **options)
+
+    real = host.files.entries
+    first = look()
+    host.files.entries = lambda handle: iter(list(real(handle))[::-1])  # type: ignore[method-assign]
+    assert look() == first
+    host.files.entries = real  # type: ignore[method-assign]
+    count = len(host.tree(GIT)) - 1
+    assert look(limit=count) == first
+    assert look(limit=count - 1) == LARGE
+    host.set_sddl(GIT + r"\config", host.sddl(GIT + r"\config"))
+    second = look()
+    assert second.names == first.names
+    assert second.state != first.state
+    host.rename(GIT + r"\objects\aa\bb", GIT + r"\objects\bb")  # the same entry in another directory
+    assert look().names != first.names
+
+
+def test_the_guards_of_a_new_logon_do_not_make_checked_what_came_into_a_large_place(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with state_of(host) as state:
+        once(host, state)
+    host.write_file(GIT + r"\hooks\open", b"", "D:P(A;;FA;;;WD)")
+    new = host.restart(new_logon=True)
+    monkeypatch.setattr(_placing, "LIMIT", 3)
+    with state_of(new) as state:
+        done, _, _ = start(new, state)
+        assert not bits(new, done, r"hooks\open"), "the walk that places the guards looks at all of it"
+        done.close()
 
 
 def test_exceptions_make_partial_what_was_enforced_and_nothing_else() -> None:
