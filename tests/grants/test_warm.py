@@ -254,8 +254,9 @@ def test_a_place_that_changes_under_the_walk_is_walked_again(
     done.close()
 
 
+@pytest.mark.parametrize("limit", [20_000, 3], ids=["small", "large"])
 def test_a_place_that_never_stands_still_is_an_exception_and_walked_by_the_next_start(
-    host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch
+    host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     once(host, state)
     host.write_file(GIT + r"\new", b"")
@@ -265,6 +266,7 @@ def test_a_place_that_never_stands_still_is_an_exception_and_walked_by_the_next_
         done, _, _ = start(host, state)
     assert [GIT in text for text in done.exceptions] == [True]
     done.close()
+    monkeypatch.setattr(_placing, "LIMIT", limit)
     done, reads, _ = start(host, state)
     assert done.exceptions == ()
     assert reads > len(host.tree(GIT))
