@@ -89,6 +89,7 @@ __all__ = [
     "UnsupportedHost",
     "Verdict",
     "WinError",
+    "WorkingDirectoryError",
     "__version__",
     "audit",
     "doctor",
@@ -106,7 +107,7 @@ _HOMES = {
         (
             *("AclError", "CommandNotFound", "CommandRefused", "EnforcementError", "GrantInUse", "LedgerError"),
             *("Mistake", "PolicyError", "RootRefused", "SandboxClosed", "SandboxError", "SpawnError", "TokenError"),
-            *("UnsupportedHost", "WinError"),
+            *("UnsupportedHost", "WinError", "WorkingDirectoryError"),
         ),
         "errors",
     ),

@@ -48,6 +48,7 @@ async def spawn_async(
     desktop: str | None = None,
     require: Require = "full",
     finished: Callable[[Any], None] | None = None,
+    forgotten: Callable[[Any], None] | None = None,
     started: Callable[[Any], None] | None = None,
 ) -> AsyncProcess:
     """What :func:`._spawn.spawn` is for threads: the pipes are overlapped, and no stream needs a thread.
@@ -73,6 +74,7 @@ async def spawn_async(
             notes=notes,
             shared_console=console == "shared",
             finished=finished,
+            forgotten=forgotten,
         )
         if started is not None:
             started(process)

@@ -132,7 +132,7 @@ def _console(host: Host) -> Iterator[Finding]:
             "this process has no console; on some systems a console program under the token then ends with 0xC0000142.",
             "If that happens, start the host from a console.",
         )
-    if host.processes.in_job_with_ui_limits():
+    if host.processes.job_refuses_ui_limits():
         yield Finding(
             "info",
             "job",

@@ -57,7 +57,7 @@ class Disk:
         return self.heads.get(handle.lower(), b"")[:size]
 
     def known_folders(self) -> Any:
-        return type("Folders", (), {"system": SYSTEM})
+        return type("Folders", (), {"system": SYSTEM, "windows": "C:\\Windows"})
 
 
 def info(attributes: int, tag: int = 0) -> FileInfo:
