@@ -189,9 +189,7 @@ def prepare(
     if found.kind == "batch":
         # Windows' own cmd.exe whatever COMSPEC says: the child's environment may come from the workspace.
         application = host.files.known_folders().system + "\\cmd.exe"
-    return Recipe(
-        *(token, application, line, environment, plain(cwd), limits, ui, console, desktop, require, notes)
-    )
+    return Recipe(*(token, application, line, environment, plain(cwd), limits, ui, console, desktop, require, notes))
 
 
 def _check_directory(host: Host, cwd: str) -> None:

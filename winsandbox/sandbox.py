@@ -9,28 +9,29 @@ import subprocess
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self
 
 from . import _log
 from ._apply import Applied, apply
-from ._audit_log import AuditLog, report_end
+from ._audit_log import AuditLog, report_end, report_failure
 from ._count import Survey, survey_walk
 from ._desktop import desktop_for
 from ._host import Handle, Host, default_host
 from ._plan import Plan, make_plan, refuse_caller, session_sid
-from ._spawn import limited_job, refusals, ui_mask
+from ._spawn import arguments, limited_job, refusals, ui_mask
 from ._spawn import spawn as _spawn
 from ._state import Scratch, State
-from ._surroundings import child_files, environment, stub_files
+from ._surroundings import child_files, directory, environment, stub_files
 from ._survey import open_places, survey
 from ._token import Require, make_token
 from ._verdicts import observed, unproven, with_exceptions, without_desktop, without_limits
 from .enforcement import Aspect
-from .errors import EnforcementError, SandboxClosed
+from .errors import EnforcementError, SandboxClosed, SandboxError
 from .limits import Limits
 from .policy import Policy
 from .process import Process, ProcessBase
@@ -106,8 +107,11 @@ class Sandbox:
         self._plan: Plan | None = None
         self._ready: _Ready | None = None
         self._enforcement: Enforcement | None = None
-        # Weak: a process that its owner forgets is ended by its own __del__, as with Popen it would be reported.
+        # Weak: a process that its owner forgets is ended by its own __del__, as with Popen it would be reported. What is
+        # left to do then, to look for violations and to record its end, waits here for the next command or the close:
+        # __del__ runs in the middle of anything, and append is all that it may do.
         self._processes: weakref.WeakSet[ProcessBase] = weakref.WeakSet()
+        self._forgotten: deque[ProcessBase] = deque()
 
     # -- what will be, and what is
 
@@ -254,6 +258,12 @@ class Sandbox:
             host, plan, state, keep=self._keep, progress=self._progress, cancel=cancel, time_limit=time_limit
         )
         unwind.callback(applied.close)
+        _log.record(
+            "grants-found" if applied.warm else "grants-written",
+            "all grants were there already" if applied.warm else "grants were written",
+            policy=self.policy.id,
+            roots={grant.root.path: str(grant.sid) for grant in plan.grants},
+        )
         scratch = state.scratch(
             session=plan.session,
             user=plan.user,
@@ -281,6 +291,7 @@ class Sandbox:
             unwind, self._unwind = self._unwind, ExitStack()
         with ExitStack() as everything:
             everything.push(unwind)
+            everything.callback(self._settle_forgotten)
             for process in processes:
                 everything.callback(process.close)
             for process in processes:  # called last in, first out: all are ended before anything is released
@@ -325,40 +336,47 @@ class Sandbox:
         universal_newlines: bool | None = None,
         bufsize: int = -1,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> Process:
         """Start a command; the parameters and the object returned are those of :class:`subprocess.Popen`.
 
         Args:
-            args: the command and its arguments, a sequence. Batch files and shell built-ins need
-                ``["cmd", "/c", ...]`` spelled out.
+            args: the command and its arguments, a sequence. A line for the shell is written ``["cmd", "/c", line]``;
+                cmd.exe gets that line as it is.
             stdin, stdout, stderr: None (this process's own), PIPE, DEVNULL, STDOUT (stderr only), a file descriptor or
                 a file object. A stream of ours that is a console is pumped, never handed over.
-            cwd: the working directory; None: the workspace.
+            cwd: the working directory; None: the workspace. A relative one is taken from the workspace.
             env: the whole environment, as in Popen; None: this process's, through ``policy.environment``. TEMP, TMP
                 and the network shim are set in either case.
             text, encoding, errors, universal_newlines, bufsize: as in Popen.
             limits: instead of ``policy.limits`` for this command.
+            shell: refused, with what to write instead.
 
         Raises:
-            TypeError: `args` is a string.
+            TypeError: `args` is a string, or `shell` is set.
             CommandNotFound, CommandRefused, SpawnError: it was not started; nothing is left of the attempt.
+            WorkingDirectoryError: a SpawnError too; `cwd` does not exist or is no directory.
             EnforcementError: a limit that this host refuses.
             As :meth:`prepare`, when this is the first command.
         """
-        ready, parameters = self._parameters(args, cwd, env, limits)
-        process = _spawn(
-            ready.host,
-            ready.token,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            text=text,
-            encoding=encoding,
-            errors=errors,
-            universal_newlines=universal_newlines,
-            bufsize=bufsize,
-            **parameters,
-        )
+        ready, parameters = self._parameters(args, cwd, env, limits, shell)
+        try:
+            process = _spawn(
+                ready.host,
+                ready.token,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                text=text,
+                encoding=encoding,
+                errors=errors,
+                universal_newlines=universal_newlines,
+                bufsize=bufsize,
+                **parameters,
+            )
+        except (SandboxError, OSError) as error:
+            self._not_started(ready, parameters, error)
+            raise
         self._adopt(process)
         return process
 
@@ -379,7 +397,9 @@ class Sandbox:
         encoding: str | None = None,
         errors: str | None = None,
         universal_newlines: bool | None = None,
+        bufsize: int = -1,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> subprocess.CompletedProcess[Any]:
         """Run a command to its end, as :func:`subprocess.run` does; its whole tree has ended when this returns.
 
@@ -411,7 +431,9 @@ class Sandbox:
             encoding=encoding,
             errors=errors,
             universal_newlines=universal_newlines,
+            bufsize=bufsize,
             limits=limits,
+            shell=shell,
         ) as process:
             return _run(process, input=input, timeout=timeout, check=check)
 
@@ -425,6 +447,7 @@ class Sandbox:
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> AsyncProcess:
         """Start a command for asyncio; the object has the names of :class:`asyncio.subprocess.Process`.
 
@@ -435,16 +458,20 @@ class Sandbox:
 
         from ._async import spawn_async
 
-        ready, parameters = await asyncio.to_thread(self._parameters, args, cwd, env, limits)
-        return await spawn_async(
-            ready.host,
-            ready.token,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            started=self._adopt,
-            **parameters,
-        )
+        ready, parameters = await asyncio.to_thread(self._parameters, args, cwd, env, limits, shell)
+        try:
+            return await spawn_async(
+                ready.host,
+                ready.token,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                started=self._adopt,
+                **parameters,
+            )
+        except (SandboxError, OSError) as error:
+            await asyncio.to_thread(self._not_started, ready, parameters, error)
+            raise
 
     def _parameters(
         self,
@@ -452,11 +479,12 @@ class Sandbox:
         cwd: str | os.PathLike[str] | None,
         env: Mapping[str, str] | None,
         limits: Limits | None,
+        shell: bool,
     ) -> tuple[_Ready, dict[str, Any]]:
-        if isinstance(args, (str, bytes)):
-            raise TypeError(
-                "args must be a sequence such as ['git', 'status']; for a shell's line write ['cmd', '/c', line]"
-            )
+        if shell:
+            raise TypeError('shell=True is not supported; for a line of the shell write ["cmd", "/c", line]')
+        words = arguments(args)
+        self._settle_forgotten()
         self.prepare()
         with self._lock:
             ready = self._ready
@@ -467,7 +495,7 @@ class Sandbox:
         parameters = {
             "args": args,
             "environment": environment(self.policy, ready.scratch, ready.host.processes.environment(), env),
-            "cwd": str(cwd) if cwd is not None else self.policy.cwd or ready.scratch.temp,
+            "cwd": directory(cwd, self.policy.cwd or ready.scratch.temp),
             "limits": limits if limits is not None else self.policy.limits,
             "ui_limits": self.policy.ui_limits,
             "console": self.policy.console,
@@ -476,8 +504,25 @@ class Sandbox:
         }
         begun = ready.host.processes.clock()
         parameters["finished"] = partial(self._finished, ready=ready, cwd=parameters["cwd"], begun=begun, since=since)
-        _log.record("spawn", f"starting {args[0]!s}", policy=self.policy.id, argv=[str(word) for word in args])
+        parameters["forgotten"] = self._forgotten.append
+        _log.record("spawn", f"starting {words[0]}", policy=self.policy.id, argv=words)
         return ready, parameters
+
+    def _not_started(self, ready: _Ready, parameters: Mapping[str, Any], error: Exception) -> None:
+        report_failure(
+            error,
+            ready.log,
+            policy=self.policy.id,
+            argv=arguments(parameters["args"]),
+            cwd=parameters["cwd"],
+            enforcement=self._enforcement,
+        )
+
+    def _settle_forgotten(self) -> None:
+        """Close what processes left that were forgotten: they were ended, their end is not recorded yet."""
+        while self._forgotten:
+            with suppress(IndexError):  # another thread was faster
+                self._forgotten.popleft().close()
 
     def _adopt(self, process: ProcessBase) -> None:
         """Take over a process that was just started; end it where another thread has closed the sandbox meanwhile."""
@@ -502,7 +547,7 @@ class Sandbox:
             ready.log,
             policy=self.policy.id,
             cwd=cwd,
-            seconds=ready.host.processes.clock() - begun,
+            seconds=(process._tree.ended or ready.host.processes.clock()) - begun,
             enforcement=enforcement,
         )
 
