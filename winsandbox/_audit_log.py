@@ -102,14 +102,14 @@ def report_failure(
     *,
     policy: str,
     argv: Sequence[str],
-    cwd: str,
+    cwd: object,
     enforcement: Enforcement | None,
 ) -> None:
     """Record a command that could not be started. Raises nothing that the host can cause: `error` is to be raised."""
     facts: dict[str, object] = {
         "policy": policy,
         "argv": list(argv),
-        "cwd": cwd,
+        "cwd": str(cwd),
         "returncode": None,
         "error": str(error),
         "code": getattr(error, "code", "") or type(error).__name__,

@@ -527,7 +527,7 @@ def default_host() -> Host:
             if _default is None:
                 _default = WindowsHost()
             return _default
-    else:  # noqa: RET505 - mypy follows a platform test only with both branches in place
+    else:  # mypy follows a platform test only with both branches in place
         raise UnsupportedHost(
             f"winsandbox enforces a policy on Windows only; this is {sys.platform}.",
             remedy="Here a policy can be checked, explained and simulated: give a SimulatedHost, or run "

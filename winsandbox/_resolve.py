@@ -170,8 +170,8 @@ def shell_line(application: str, arguments: Sequence[str]) -> str | None:
     """The command line for ``["cmd", "/c", line]``, with `line` as it is; None where that is not what was asked for.
 
     cmd.exe knows no backslash before a quote: with the C runtime's quoting ``echo "a b"`` would arrive with the
-    backslashes in it. So, as ``subprocess`` does for ``shell=True``, the line stands verbatim in one more pair of quotes,
-    which cmd.exe takes off. Without /s, by which it would take them off a path with blanks as well (``cmd /?``).
+    backslashes in it. So, as ``subprocess`` does for ``shell=True``, the line stands verbatim in one more pair of
+    quotes, which cmd.exe takes off. Without /s, by which it would take them off a path with blanks too (``cmd /?``).
     """
     directory, name = ntpath.split(application.lower())
     if name != "cmd.exe" or ntpath.basename(directory) not in _SYSTEM_NAMES or len(arguments) < 2:
@@ -413,7 +413,7 @@ def _judged(host: Host, path: str, warnings: list[str]) -> Resolved:
 
 
 def _in_system(files: Files, directory: str) -> bool:
-    """Whether it is a directory of Windows' own programs: System32, its 32-bit twin, or its name for 32-bit programs."""
+    """Whether Windows' own programs lie there: System32, its 32-bit twin, or its name for 32-bit programs."""
     folders = files.known_folders()
     places = (folders.system, *(ntpath.join(folders.windows, name) for name in _SYSTEM_NAMES))
     return folded(directory) in map(folded, places)

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self
@@ -107,8 +107,8 @@ class Sandbox:
         self._plan: Plan | None = None
         self._ready: _Ready | None = None
         self._enforcement: Enforcement | None = None
-        # Weak: a process that its owner forgets is ended by its own __del__, as with Popen it would be reported. What is
-        # left to do then, to look for violations and to record its end, waits here for the next command or the close:
+        # Weak: a process that its owner forgets is ended by its own __del__, as with Popen it would be reported. What
+        # is left to do then, to look for violations and to record its end, waits for the next command or the close:
         # __del__ runs in the middle of anything, and append is all that it may do.
         self._processes: weakref.WeakSet[ProcessBase] = weakref.WeakSet()
         self._forgotten: deque[ProcessBase] = deque()
@@ -375,7 +375,7 @@ class Sandbox:
                 **parameters,
             )
         except (SandboxError, OSError) as error:
-            self._not_started(ready, parameters, error)
+            self._not_started(ready, args, parameters["cwd"], error)
             raise
         self._adopt(process)
         return process
@@ -470,7 +470,7 @@ class Sandbox:
                 **parameters,
             )
         except (SandboxError, OSError) as error:
-            await asyncio.to_thread(self._not_started, ready, parameters, error)
+            await asyncio.to_thread(self._not_started, ready, args, parameters["cwd"], error)
             raise
 
     def _parameters(
@@ -490,11 +490,16 @@ class Sandbox:
             ready = self._ready
             if ready is None or self._closed:
                 raise SandboxClosed("the sandbox is closed.", remedy="Make a new one.")
-        # What a command created under a protected name since the last one is denied before the next one starts.
-        since = ready.applied.secure_new()
+        try:
+            # What a command created under a protected name since the last one is denied before the next one starts.
+            since = ready.applied.secure_new()
+            variables = environment(self.policy, ready.scratch, ready.host.processes.environment(), env)
+        except (SandboxError, OSError) as error:
+            self._not_started(ready, args, cwd, error)
+            raise
         parameters = {
             "args": args,
-            "environment": environment(self.policy, ready.scratch, ready.host.processes.environment(), env),
+            "environment": variables,
             "cwd": directory(cwd, self.policy.cwd or ready.scratch.temp),
             "limits": limits if limits is not None else self.policy.limits,
             "ui_limits": self.policy.ui_limits,
@@ -508,21 +513,28 @@ class Sandbox:
         _log.record("spawn", f"starting {words[0]}", policy=self.policy.id, argv=words)
         return ready, parameters
 
-    def _not_started(self, ready: _Ready, parameters: Mapping[str, Any], error: Exception) -> None:
+    def _not_started(self, ready: _Ready, args: object, cwd: object, error: Exception) -> None:
         report_failure(
             error,
             ready.log,
             policy=self.policy.id,
-            argv=arguments(parameters["args"]),
-            cwd=parameters["cwd"],
+            argv=arguments(args),
+            cwd=cwd,
             enforcement=self._enforcement,
         )
 
     def _settle_forgotten(self) -> None:
         """Close what processes left that were forgotten: they were ended, their end is not recorded yet."""
-        while self._forgotten:
-            with suppress(IndexError):  # another thread was faster
-                self._forgotten.popleft().close()
+        while True:
+            try:
+                process = self._forgotten.popleft()
+            except IndexError:
+                return
+            try:
+                process.close()
+            except OSError as error:  # it must not keep the next command from its start
+                said = f"the end of process {process.pid}, which was forgotten, could not be seen: {error}"
+                _log.record("end-unknown", said, weight="warning", policy=self.policy.id, pid=process.pid)
 
     def _adopt(self, process: ProcessBase) -> None:
         """Take over a process that was just started; end it where another thread has closed the sandbox meanwhile."""
@@ -547,7 +559,9 @@ class Sandbox:
             ready.log,
             policy=self.policy.id,
             cwd=cwd,
-            seconds=(process._tree.ended or ready.host.processes.clock()) - begun,
+            seconds=ready.host.processes.clock() - begun
+            if process._tree.ended is None
+            else process._tree.ended - begun,
             enforcement=enforcement,
         )
 
