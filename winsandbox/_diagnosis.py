@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ntpath
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ._resolve import path_directories, resolve, runtime_beside, variable
+from ._surroundings import directory
 from .doctor import Finding
 from .errors import SandboxError
 
 if TYPE_CHECKING:
-    import os
-
     from ._host import Host, TokenInfo
 
 _ORDER: Final = {"error": 0, "warning": 1, "info": 2}
@@ -47,12 +47,12 @@ _KNOWN: Final = {
 _KNOWN_ALSO: Final = {"npm": "node", "npx": "node", "pnpm": "node", "yarn": "node", "pythonw": "python", "py": "python"}
 
 
-def findings(host: Host, command: Sequence[str | os.PathLike[str]] | None) -> list[Finding]:
+def findings(host: Host, command: Sequence[str] | None, cwd: str | os.PathLike[str] | None) -> list[Finding]:
     """Everything found, the worst first; what could not be looked at is a finding too."""
     found: list[Finding] = []
     checks: list[Callable[[Host], Iterator[Finding]]] = [_system, _token, _console, _volumes, _path, _policies]
     if command:
-        checks.append(lambda where: _command(where, command))
+        checks.append(lambda where: _command(where, command[0], cwd))
     for check in checks:
         try:
             found += check(host)
@@ -229,11 +229,12 @@ else:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def _command(host: Host, command: Sequence[str | os.PathLike[str]]) -> Iterator[Finding]:
-    name = str(command[0])
+def _command(host: Host, name: str, cwd: str | os.PathLike[str] | None) -> Iterator[Finding]:
     environment = host.processes.environment()
+    simulated = host.capabilities().kind == "simulated"
+    here = host.files.known_folders().profile if simulated else os.getcwd()
     try:
-        found = resolve(host, name, environment, cwd=host.files.known_folders().profile)
+        found = resolve(host, name, environment, cwd=directory(cwd, here))
     except SandboxError as error:
         yield Finding("error", f"command {name}", error.message, error.remedy)
         return
