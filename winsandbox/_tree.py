@@ -25,6 +25,7 @@ _SLICE: Final = 0.25
 # ERROR_NOT_ENOUGH_QUOTA: the code with which Windows itself ends processes whose job has used up its time.
 WALL_TIME_EXIT: Final = 1816
 _RETRY: Final = 1.0  # seconds until the next attempt to end a tree whose time is over, when one has failed
+_PAUSE: Final = 0.1  # real seconds; a wait that fails comes back at once
 KILLED: Final = 1  # subprocess.Popen's kill() on Windows ends with this code too
 
 
@@ -188,7 +189,7 @@ class Tree:
                     self._enforce_wall_time()
                 except OSError as error:
                     self._failed(error)
-                    time.sleep(_RETRY)
+                    time.sleep(_PAUSE)
 
     def _ends_in_time(self) -> bool:
         """Wait for the first process, then for what it left behind, up to the same moment."""

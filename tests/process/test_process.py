@@ -18,7 +18,7 @@ from tests.process.launchers import SLOW, Sandboxed, Simulated, eventually, laun
 from winsandbox._host import JobLimits
 from winsandbox._pipes import Pump
 from winsandbox._spawn import UI_LIMITS
-from winsandbox.errors import CommandRefused, EnforcementError, PolicyError, SpawnError, WorkingDirectoryError
+from winsandbox.errors import CommandRefused, EnforcementError, PolicyError, SpawnError, WinError, WorkingDirectoryError
 from winsandbox.limits import Limits
 from winsandbox.process import decode, explain_exit, run
 from winsandbox.testing import SimulatedProcess
@@ -231,16 +231,20 @@ def test_a_wall_time_that_cannot_be_held_at_once_is_told_and_tried_again(
 
 
 def test_a_tree_is_not_said_to_have_been_ended_before_it_was(simulated: Simulated) -> None:
-    for number in range(1, 200):
-        simulated.machine.fail("terminate_job", number, 5)
+    processes: Any = simulated.machine.processes
+    terminate = processes.terminate_job
+
+    def refuse(job: object, code: int) -> None:
+        raise WinError(5, "TerminateJobObject")
+
+    processes.terminate_job = refuse
     process = simulated.start("hang", "", "", **QUIET, limits=Limits(wall_time=5))
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(60)
     assert process.limit is None
-    for number in range(1, 200):  # as the failures are counted from here on
-        simulated.machine.fail("terminate_job", number, 0)
-    del process
-    gc.collect()
+    processes.terminate_job = terminate
+    assert process.wait() == 1816
+    assert process.limit == "wall_time"
 
 
 def test_wall_time_covers_what_the_first_process_left(simulated: Simulated) -> None:
@@ -544,8 +548,10 @@ def test_an_environment_that_windows_cannot_hold_is_refused_on_every_host(
 
 def test_a_line_for_cmd_that_goes_on_after_its_end_has_a_note(simulated: Simulated) -> None:
     simulated.machine.add_program("C:\\Windows\\System32\\cmd.exe", lambda _: 0)
-    assert "first line end" in simulated.spawn(["cmd", "/c", "echo a\necho b"], **QUIET).notes[0]
-    assert simulated.spawn(["cmd", "/c", "echo a & echo b"], **QUIET).notes == ()
+    for line, notes in (("echo a\necho b", 1), ("echo a & echo b", 0)):
+        with simulated.spawn(["cmd", "/c", line], **QUIET) as process:
+            assert process.wait() == 0
+            assert ["first line end" in note for note in process.notes] == [True] * notes
 
 
 def test_batch_files_are_started_by_windows_own_cmd(simulated: Simulated) -> None:

@@ -138,7 +138,8 @@ def test_there_is_one_host_and_so_one_desktop_for_this_process() -> None:
     place = Path.home() / f"winsandbox-test-{os.urandom(6).hex()}"
     os.mkdir(place)
     require: Any = "full" if has("restricting tokens") else "best-effort"
-    policy = Policy.workspace(place, elevated=elevation())
+    (place / "root").mkdir()
+    policy = Policy.workspace(place / "root", elevated=elevation())
     try:
         with ExitStack() as open_ones:
             made = [Sandbox(policy, require=require, keep="session", state_dir=place / "state") for _ in range(3)]
