@@ -89,8 +89,7 @@ def report_end(
         _log.record(
             "violation", str(violation), weight="warning", policy=policy, pid=process.pid, **violation.to_dict()
         )
-    weight: _log.Weight = "warning" if process.violations else "info"
-    _log.record("ended", f"process {process.pid} ended with {process.returncode}", weight=weight, **facts)
+    _log.record("ended", f"process {process.pid} ended with {process.returncode}", weight="info", **facts)
     failed = _write(log, {**facts, "enforcement": None if enforcement is None else enforcement.to_dict()})
     if failed:
         process.notes = (*process.notes, failed)
@@ -115,7 +114,8 @@ def report_failure(
         "code": getattr(error, "code", "") or type(error).__name__,
         "winerror": getattr(error, "winerror", None) or None,
     }
-    _log.record("spawn-failed", f"{argv[0]} was not started: {error}", weight="warning", **facts)
+    # No warning: the caller gets the error, and where logging is not set up a warning is printed.
+    _log.record("spawn-failed", f"{argv[0]} was not started: {error}", weight="info", **facts)
     _write(log, {**facts, "enforcement": None if enforcement is None else enforcement.to_dict()})
 
 

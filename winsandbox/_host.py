@@ -102,8 +102,10 @@ class Handle:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self, _finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the interpreter the modules that would close it may be gone; the system closes it then.
+        if not _finalizing():
+            self.close()
 
     def __repr__(self) -> str:
         return f"<Handle {self._cell[0]:#x}>" if self._cell else "<Handle closed>"

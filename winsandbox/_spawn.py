@@ -332,7 +332,7 @@ def refusals(refused: Sequence[tuple[str, str]], require: Require) -> dict[str, 
     """Limits that the host refused, as sentences by name; under anything but best effort the first is an error."""
     texts = {}
     for name, reason in refused:
-        _log.record("limit-refused", f"the host refused the limit {name}", weight="warning", limit=name, reason=reason)
+        _log.record("limit-refused", f"the host refused the limit {name}", limit=name, reason=reason)
         what = "limits of the user interface" if name == "ui" else f"the limit {name!r}"
         texts[name] = f"{what} cannot be set on this host: {reason}."
         if require != "best-effort":

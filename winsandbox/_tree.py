@@ -62,6 +62,9 @@ class Tree:
     def using(self) -> Iterator[bool]:
         """Keep the handles open meanwhile; gives False when they are closed already."""
         with self._lock:
+            if self._job.closed or self._process.closed:
+                # Collected in a cycle, where the handles' finalizers may come first; closing the job ended the tree.
+                self._is_over()
             usable = not self.over
             self._users += usable
         try:
@@ -69,7 +72,8 @@ class Tree:
         finally:
             with self._lock:
                 self._users -= usable
-                last = self.over and not self._users
+                # Only somebody who used them: a second close could hit a handle that was made meanwhile.
+                last = usable and self.over and not self._users
             if last:
                 self._close()
 

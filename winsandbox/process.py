@@ -163,7 +163,7 @@ class ProcessBase(ABC):
             self._tree.end()
         except OSError as error:
             self.notes = (*self.notes, f"the tree could not be ended: {error}")
-        over = self._tree.wait(END_SECONDS) and self._tree.settle(END_SECONDS)
+        over = (self._tree.wait(END_SECONDS) or self._tree.over) and self._tree.settle(END_SECONDS)
         if not over:
             self.notes = (*self.notes, f"some process did not end within {END_SECONDS:g} seconds")
         return over

@@ -156,6 +156,19 @@ def test_run_calls_finished_after_the_end(simulated: Simulated) -> None:
     assert states == [[]]
 
 
+def test_handles_that_were_given_back_are_not_closed_again(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = simulated.start("exit", "0", **QUIET)
+    assert process.wait() == 0
+    closed: list[int] = []
+    monkeypatch.setattr(process._tree, "_close", lambda: closed.append(1))
+    assert (process.wait(), process.poll(), process.limit) == (0, 0, None)
+    process.kill()
+    process.close()
+    assert closed == []
+
+
 def test_usage_stays_after_the_end(simulated: Simulated) -> None:
     def work(p: SimulatedProcess) -> None:
         p.compute(2.5)

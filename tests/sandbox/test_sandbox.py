@@ -687,11 +687,27 @@ def test_a_process_that_is_forgotten_is_recorded_like_any_other(caplog: pytest.L
     assert [facts["path"] for facts in events(caplog, "violation")] == [rf"{ROOT}\.git"]
 
 
+def test_a_process_that_is_collected_in_a_cycle_is_recorded_too(host: SimulatedHost) -> None:
+    # The finalizers of its handles may run before its own: the job is closed then, and its processes are gone.
+    host.add_program(TOOL, lambda process: process.sleep(10_000))
+    with Sandbox(POLICY, host=host, audit_log=True) as sandbox:
+        for _ in range(5):
+            process = sandbox.spawn([TOOL], stdin=subprocess.DEVNULL)
+            cycle: list[object] = [process]
+            cycle.append(cycle)
+            del process, cycle
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
+            assert host.running() == []
+    assert [line["argv"] for line in audit_lines(host)] == [[TOOL]] * 5
+
+
 def test_a_command_that_was_not_started_is_recorded_with_its_error(
     host: SimulatedHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     host.add_program(TOOL, lambda process: 0)
-    with Sandbox(POLICY, host=host, audit_log=True) as sandbox:
+    with caplog.at_level("INFO"), Sandbox(POLICY, host=host, audit_log=True) as sandbox:
         with pytest.raises(CommandNotFound):
             sandbox.run(["no-such-command", "x"])
         with pytest.raises(CommandNotFound):
@@ -723,7 +739,7 @@ def test_grants_and_refused_limits_are_logged(host: SimulatedHost, caplog: pytes
             assert [list(facts["roots"]) for facts in events(caplog, event)] == [[ROOT]]
     host.fail("create_job", 1, 87)
     host.fail("create_job", 3, 87)
-    with pytest.raises(EnforcementError):
+    with caplog.at_level("INFO"), pytest.raises(EnforcementError):
         Sandbox(Policy.workspace(ROOT, limits=Limits(memory=1 << 30)), host=host).prepare()
     assert [facts["limit"] for facts in events(caplog, "limit-refused")] == ["memory"]
 
