@@ -51,6 +51,7 @@ __all__ = ["Applied", "Violation", "apply", "survey_walk"]
 
 _PATIENCE: Final = 30.0
 _POLL: Final = 0.05
+_NAMED: Final = 20  # nested repositories that reports name; more would bury the rest
 _ATTEMPTS: Final = 3  # walks of a protected place that somebody keeps changing
 
 
@@ -163,7 +164,14 @@ class Applied:
 
     @property
     def exceptions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self._exceptions))
+        """Sentences; nested repositories by what the walk of the root met, however long ago that was."""
+        nested = [
+            f"{path}: a nested repository, which is not protected"
+            for grant in self._plan.grants
+            if any(name.upper().split("\\")[0] == ".GIT" for name in grant.exclusions)
+            for path in self._ledger.nested(grant.sid)
+        ]
+        return tuple(dict.fromkeys((*self._exceptions, *nested)))
 
     # -- 1: the ledger first ------------------------------------------------------------------------------------------
 
@@ -345,6 +353,7 @@ class Applied:
             self._ledger.put_grant(
                 current._replace(state="complete", objects=findings.objects, errors=findings.errors.count)
             )
+            self._ledger.put_nested(grant.sid, findings.nested.items[:_NAMED])
             for place, now_seen in checked:
                 self._done(place, recipe, now_seen)
 

@@ -12,6 +12,7 @@ from ._resolve import path_directories, resolve, runtime_beside, variable
 from ._surroundings import directory
 from .doctor import Finding
 from .errors import SandboxError
+from .network import shim_active
 
 if TYPE_CHECKING:
     from ._host import Host, TokenInfo
@@ -50,7 +51,7 @@ _KNOWN_ALSO: Final = {"npm": "node", "npx": "node", "pnpm": "node", "yarn": "nod
 def findings(host: Host, command: Sequence[str] | None, cwd: str | os.PathLike[str] | None) -> list[Finding]:
     """Everything found, the worst first; what could not be looked at is a finding too."""
     found: list[Finding] = []
-    checks: list[Callable[[Host], Iterator[Finding]]] = [_system, _token, _console, _volumes, _path, _policies]
+    checks: list[Callable[[Host], Iterator[Finding]]] = [_system, _token, _console, _volumes, _path, _policies, _shim]
     if command:
         checks.append(lambda where: _command(where, command[0], cwd))
     for check in checks:
@@ -204,6 +205,17 @@ def _policies(host: Host) -> Iterator[Finding]:
                 f"this machine has AppLocker rules for {kind}: programs in writable places may not start.",
                 "Keep tools where the rules allow them.",
             )
+
+
+def _shim(host: Host) -> Iterator[Finding]:
+    if shim_active(host.processes.environment()):
+        yield Finding(
+            "info",
+            "network shim",
+            "this process runs under a network shim: tools that cannot reach the network were asked to stay offline "
+            "(advisory).",
+            "If they need it, start this process from outside that sandbox, or with NetworkShim.off there.",
+        )
 
 
 if sys.platform == "win32":

@@ -229,7 +229,7 @@ def make_plan(
 
     Raises:
         RootRefused: roots that this host cannot grant, all of them.
-        UnsupportedHost: an elevated, already sandboxed or app-container caller.
+        UnsupportedHost: an elevated, already sandboxed, Low or app-container caller.
     """
     grants = tuple(_grant(root, policy, facts, secret) for root in facts.roots)
     mistakes = [*facts.mistakes, *_conflicts(facts)]
@@ -373,6 +373,12 @@ def refuse_caller(policy: Policy, caller: TokenInfo) -> None:
             "this process already runs under a restricted token (a sandbox): a token made from it could write nothing.",
             remedy="Use the sandbox that is there, or start this program outside of it.",
             code="host.nested",
+        )
+    if caller.token.integrity < MEDIUM:
+        raise UnsupportedHost(
+            "this process (the caller) runs at Low integrity: it may change no access list and keep no ledger.",
+            remedy="Start it at Medium integrity, as programs ordinarily are.",
+            code="host.low",
         )
     elevated = caller.elevated or caller.token.integrity > MEDIUM
     if elevated and policy.elevated != "lower":

@@ -294,9 +294,11 @@ def _refuse_by_identity(
 
 
 def _refuse_without_rights(host: Host, asked: str, final: str, policy: Policy, found: _Found) -> None:
-    wanted = [(WRITE_DAC, "WRITE_DAC", "(WDAC)")]
+    wanted = [(WRITE_DAC, "WRITE_DAC", "WDAC")]
     if policy.integrity == "low":
-        wanted.append((WRITE_OWNER, "WRITE_OWNER", "(WO)"))
+        wanted.append((WRITE_OWNER, "WRITE_OWNER", "WO"))
+    with host.tokens.current() as token:
+        user = host.tokens.inspect(token).token.user
     for right, name, letters in wanted:
         try:
             host.files.open(asked, READ_CONTROL | right).close()
@@ -305,7 +307,9 @@ def _refuse_without_rights(host: Host, asked: str, final: str, policy: Policy, f
                 Mistake(
                     asked,
                     f"cannot be granted: you do not hold {name} on it.",
-                    f'Let its owner or an administrator run:  icacls "{final}" /grant "%USERNAME%:{letters}"',
+                    # Every object below is written to as well, those that inherit nothing too (/T). By SID, since no
+                    # two shells write a variable alike.
+                    f'Let its owner or an administrator run:  icacls "{final}" /grant "*{user}:(OI)(CI)({letters})" /T',
                     "root.write-dac",
                 )
             )

@@ -198,7 +198,7 @@ class Environment:
         for field in ("include", "exclude"):
             patterns = strings(getattr(self, field), f"environment.{field}", mistakes)
             for pattern in patterns:
-                if not pattern or "=" in pattern or "\0" in pattern or not _is_text(pattern):
+                if not pattern or "=" in pattern or "\0" in pattern or not is_text(pattern):
                     mistakes.append(
                         Mistake(
                             f"environment.{field}[{pattern!r}]",
@@ -280,7 +280,7 @@ def _set_mistakes(variables: object) -> list[Mistake]:
             mistakes.append(type_mistake(where, value if isinstance(name, str) else name, "strings only"))
             continue
         mistakes += entry_mistakes(name, value, "environment.set")
-        if not _is_text(name + value):
+        if not is_text(name + value):
             reason = "it holds an unpaired surrogate, which no policy file can carry."
             mistakes.append(Mistake(where, reason, "Remove the character.", "environment.text"))
         if folded(name) in seen:
@@ -290,7 +290,8 @@ def _set_mistakes(variables: object) -> list[Mistake]:
     return mistakes
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether UTF-8, and so a policy file, can hold it: there is no unpaired surrogate in it."""
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 

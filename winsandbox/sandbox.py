@@ -123,12 +123,15 @@ class Sandbox:
 
         Raises:
             PolicyError: roots that this host refuses (RootRefused), all of them.
-            UnsupportedHost: not Windows and no `host`; an elevated or already sandboxed caller.
+            UnsupportedHost: not Windows and no `host`; an elevated, already sandboxed or Low caller.
         """
         with self._lock:
             if self._plan is not None:
                 return self._plan
             host = self._real_host()
+            # First of all: such a caller could not even open the state directory, and would be told that instead.
+            with host.tokens.current() as own:
+                refuse_caller(self.policy, host.tokens.inspect(own))
             path = State.location(host, self._state_dir)
             secret = State.peek_secret(host, path)
             facts = survey(host, self.policy, state_path=path)
@@ -166,10 +169,16 @@ class Sandbox:
         )
 
     def explain(self, path: str | os.PathLike[str], access: str = "write") -> Decision:
-        """Why a child may or may not do `access` ("read", "write", "delete", ...) to `path`; see :func:`explain`."""
-        from .explain import explain
+        """Why a child may or may not do `access` ("read", "write", "delete", ...) to `path`; see :func:`explain`.
 
-        return explain(self.policy, path, access, host=self._real_host())
+        Of a prepared sandbox this tells what its own token and TEMP give on the disk as it is; before, what they will.
+        """
+        from .explain import decide
+
+        with self._lock:
+            ready = None if self._closed else self._ready
+            plan = self.plan()
+        return decide(self._real_host(), plan, path, access, temp=None if ready is None else ready.scratch.temp)
 
     # -- lifetime
 
@@ -214,8 +223,7 @@ class Sandbox:
         self, unwind: ExitStack, cancel: threading.Event | None, time_limit: float | None
     ) -> tuple[_Ready, Enforcement]:
         host = self._real_host()
-        # First of all: a caller that is sandboxed itself could not even open the state directory, and would be told so
-        # instead of why.
+        # First of all, as in plan().
         with host.tokens.current() as own:
             refuse_caller(self.policy, host.tokens.inspect(own))
         state = State.open(host, self._state_dir)

@@ -270,6 +270,25 @@ def test_nested_repositories_are_reported(host: SimulatedHost, state: State) -> 
     done.close()
 
 
+def test_a_nested_repository_is_an_exception_at_warm_starts_too_until_the_grant_is_forgotten(
+    host: SimulatedHost, state: State
+) -> None:
+    host.write_file(ROOT + r"\vendor\lib\.git\config", b"")
+    for warm in (False, True, True):
+        _, done = applied(host, state)
+        assert done.warm is warm
+        assert done.exceptions == (ROOT + r"\vendor\lib\.git: a nested repository, which is not protected",)
+        done.close()
+    _, other = applied(host, state, Policy.workspace(ROOT, protected_subpaths=("secret",)))
+    assert other.exceptions == ()  # its policy protects no repository at all
+    other.close()
+    host.remove(ROOT + r"\vendor")
+    grants.forget_all(host=host)
+    _, again = applied(host, state)
+    assert again.exceptions == ()
+    again.close()
+
+
 def test_what_was_planned_for_must_still_be_there(host: SimulatedHost, state: State) -> None:
     plan = plan_of(host, state)
     host.rename(GIT, ROOT + r"\old")

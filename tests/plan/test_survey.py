@@ -188,7 +188,7 @@ def test_each_root_that_cannot_be_granted_is_refused_with_its_reason(host: Simul
 
 def test_without_write_dac_the_icacls_line_is_printed(host: SimulatedHost) -> None:
     host.mkdir(r"C:\foreign", "O:SYD:P(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)", as_system=True)
-    with pytest.raises(RootRefused, match=r'icacls "C:\\foreign" /grant'):
+    with pytest.raises(RootRefused, match=r'icacls "C:\\foreign" /grant "\*S-1-5-21-[\d-]+:\(OI\)\(CI\)\(WDAC\)" /T'):
         plan(host, Policy.workspace(r"C:\foreign"))
 
 

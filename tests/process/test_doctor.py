@@ -49,6 +49,7 @@ def test_an_ordinary_user_with_a_console_has_nothing_in_the_way() -> None:
         (lambda: SimulatedHost(console=False), "no console", "warning"),
         (lambda: SimulatedHost(job_ui_limits=True), "job", "info"),
         (lambda: SimulatedHost(environment={"__PSLockdownPolicy": "4"}), "PowerShell", "warning"),
+        (lambda: SimulatedHost(environment={"winsandbox_network_shim_v1": "1"}), "network shim", "info"),
         (lambda: SimulatedHost(environment={"PATH": "bin;C:\\Windows\\System32"}), "PATH", "info"),
     ],
 )
