@@ -90,6 +90,7 @@ __all__ = [
     "UnsupportedHost",
     "Verdict",
     "WinError",
+    "WorkingDirectoryError",
     "__version__",
     "audit",
     "doctor",
@@ -107,7 +108,7 @@ _HOMES = {
         (
             *("AclError", "CommandNotFound", "CommandRefused", "EnforcementError", "GrantInUse", "LedgerError"),
             *("Mistake", "PolicyError", "RootRefused", "SandboxClosed", "SandboxError", "SpawnError", "TokenError"),
-            *("UnsupportedHost", "WinError"),
+            *("UnsupportedHost", "WinError", "WorkingDirectoryError"),
         ),
         "errors",
     ),

@@ -20,7 +20,7 @@ from typing import ClassVar, Final, Literal, TypeVar
 
 from .errors import Mistake, PolicyError
 
-__all__ = ["ALWAYS", "Environment", "block", "folded", "merged"]
+__all__ = ["ALWAYS", "Environment", "block", "check", "folded", "merged"]
 
 _Part = TypeVar("_Part")
 
@@ -70,17 +70,27 @@ def block(environment: Mapping[str, str]) -> str:
         PolicyError: an empty name, "=" in a name (but for the hidden names such as ``=C:`` that keep the working
             directory of a drive), or a NUL anywhere. All of them together.
     """
+    check(environment)
+    single = merged({}, environment)
+    names = sorted(single, key=lambda name: folded(name).encode("utf-16-be", "surrogatepass"))
+    return "".join(f"{name}={single[name]}\0" for name in names) + ("\0" if names else "\0\0")
+
+
+def check(environment: object) -> None:
+    """Refuse what :func:`block` refuses, without making the text.
+
+    Raises:
+        TypeError, PolicyError: see there.
+    """
+    if not isinstance(environment, Mapping):
+        raise TypeError(f"env must be a mapping of str to str, not {type(environment).__name__}")
     mistakes: list[Mistake] = []
-    entries: Iterable[tuple[object, object]] = environment.items()
-    for name, value in entries:
+    for name, value in environment.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError("the environment can only contain strings")
         mistakes += entry_mistakes(name, value, "env")
     if mistakes:
         raise PolicyError(mistakes)
-    single = merged({}, environment)
-    names = sorted(single, key=lambda name: folded(name).encode("utf-16-be", "surrogatepass"))
-    return "".join(f"{name}={single[name]}\0" for name in names) + ("\0" if names else "\0\0")
 
 
 class _Variables(Mapping[str, str]):

@@ -241,9 +241,9 @@ class SimProcesses:
             self._machine.desktops[_bare(name)] = desktop
             return self._caller.own(desktop)
 
-    def in_job_with_ui_limits(self) -> bool | None:
+    def job_refuses_ui_limits(self) -> bool | None:
         """As the host was made."""
-        self._caller.alive("in_job_with_ui_limits")
+        self._caller.alive("job_refuses_ui_limits")
         return self._host.job_ui_limits
 
     # The caller and the clock
