@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._findings import ObjectError
 from ._walk import LISTED, Listing
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ def some(listing: Listing) -> Some:
 
 
 def _text(item: object) -> str:
-    if isinstance(item, ObjectError):
-        return f"{item.path}: winerror {item.winerror}. {item.remedy}"
     if isinstance(item, tuple):
         return ": ".join(map(str, item))
     return str(item)

@@ -175,7 +175,6 @@ def _remove(host: Host, ledger: Ledger, row: GrantRow, counter: Counter, threads
     spool = Spool(counter.kept, counter.touched)
     done.findings.touched, counter.after_write = spool, spool.drain
     taker = Taker(host, ledger, row.sid, row.path, row.object, done.findings, low=row.low, allows_only=done.kept)
-    counter.total = (counter.total or 0) + row.objects
     Walk(host, taker, counter, threads=threads).run(root, row.path, taker.start(root))
     if done.kept:
         return done
@@ -303,10 +302,13 @@ def recover(host: Host, state: State, counter: Counter, *, partial: bool, thread
     done: list[Removal] = []
     own = counter if partial else Counter(host, counter.progress, counter.cancel, counter.time_limit)
     begun = host.processes.clock()
-    for row in ledger.grants():
-        wanted = row.state in ("removing", "kept denies") or row.keep == "session"
-        if not wanted and not (partial and row.state == "applying"):
-            continue
+    rows = [
+        row
+        for row in ledger.grants()
+        if row.state in ("removing", "kept denies") or row.keep == "session" or (partial and row.state == "applying")
+    ]
+    own.total = sum(row.objects for row in rows) or None
+    for row in rows:
         claimed = claim(host, ledger, row.sid, only_dead=True)
         if claimed is None:
             continue

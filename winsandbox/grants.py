@@ -124,6 +124,7 @@ def _forget(
             leases = state.ledger.leases(row.sid)
             if leases:
                 raise _undo.in_use(row, leases)
+    counter.total = sum(row.objects for row in rows) or None
     removals = []
     for row in rows:
         claimed = _undo.claim(host, state.ledger, row.sid, force=force)
