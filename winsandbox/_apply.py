@@ -235,6 +235,7 @@ class Applied:
                     self._notes.append(f"{grant.root.path} lies in {path}, which another sandbox's policy protects")
             places = _places(grant)
             self._placed[str(grant.sid)] = places
+            ledger.drop_ghosts(places)
             noted = {(place.object, place.kind): place for place in ledger.places(grant.sid)}
             for place in places:
                 self._announce_place(place, noted.get((place.object, place.kind)), logon, live)

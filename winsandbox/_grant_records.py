@@ -333,7 +333,8 @@ def record(ledger: Ledger, row: GrantRow, leases: Sequence[Lease]) -> GrantRecor
         errors=row.errors,
         made=row.made,
         used=row.used,
-        protected=tuple(place.path for place in places if place.kind == "protected"),
+        # A place that was made anew has a row for each of its objects.
+        protected=tuple(dict.fromkeys(place.path for place in places if place.kind == "protected")),
         created=tuple(path for path, _ in ledger.placeholders(row.sid)),
         users=tuple(User(lease.process.pid, lease.started) for lease in leases if str(row.sid) in lease.sids),
     )

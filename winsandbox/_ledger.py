@@ -15,6 +15,7 @@ from ._security.sid import Sid
 __all__ = ["MAJOR", "NAME", "GrantRow", "Keep", "Kind", "LabelRow", "Lease", "Ledger", "PlaceRow", "State"]
 
 T = TypeVar("T")
+_GHOSTS: Final = 3
 _PUT_GRANT: Final = (
     "INSERT OR REPLACE INTO grants "
     "(sid, object, path, exclusions, state, keep, low, objects, errors, made, used, pid, created) "
@@ -120,8 +121,23 @@ class Ledger(Database):
         values = (str(row.sid), str(row.object), row.kind, row.path, row.directory, row.link, row.done)
         self.run("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
-    def drop_place(self, row: PlaceRow) -> None:
-        self.run("DELETE FROM place WHERE sid=? AND object=? AND kind=?", (str(row.sid), str(row.object), row.kind))
+    def drop_ghosts(self, places: Iterable[PlaceRow]) -> None:
+        """Drop what was noted for earlier objects under the paths of these places: a repository that was made anew.
+
+        The latest few stay. Such an object may live on under another name, and by its row a removal knows that the
+        guards in it are ours; those of a forgotten one die with the logon session.
+        """
+        for place in places:
+            older = self.read(
+                _rows.PLACES + " WHERE sid=? AND kind=? AND path=? AND object<>? ORDER BY rowid DESC",
+                (str(place.sid), place.kind, place.path, str(place.object)),
+                _rows.place,
+            )
+            for ghost in older[_GHOSTS:]:
+                values = (str(ghost.sid), str(ghost.object))
+                self.run("DELETE FROM place WHERE sid=? AND object=? AND kind=?", (*values, ghost.kind))
+                self.run("DELETE FROM seen WHERE sid=? AND object=?", values)
+        self.drop_guards_without_place()
 
     def seen(self, place: PlaceRow) -> bytes:
         """The ``_fingerprint`` of a place when all in it had passed the check; b"" where none is known."""

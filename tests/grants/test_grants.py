@@ -92,7 +92,7 @@ def test_who_is_told_may_take_his_time_and_look_himself(host: SimulatedHost) -> 
     """Not under the ledger's lock: other processes go on meanwhile."""
     use(host)
     second = host.second_process()
-    states = set()
+    states: set[str] = set()
 
     def look(path: str) -> None:
         states.update(record.state for record in grants.list(host=second))
@@ -124,6 +124,20 @@ def test_what_could_not_be_granted_is_in_the_sandboxs_report(host: SimulatedHost
         assert any("grant_report" in note for note in sandbox.enforcement.notes)
     with Sandbox(Policy.workspace(ROOT), host=host) as again:
         assert again.grant_report.objects == 0, "a warm start walks no root"
+
+
+def test_a_protected_place_that_is_made_anew_again_and_again_is_listed_once(host: SimulatedHost) -> None:
+    policy = Policy.workspace(ROOT, protected_subpaths=[".git"])
+    for n in range(10):
+        use(host, policy)
+        host.rename(ROOT + r"\.git", rf"{ROOT}\old{n}")
+        host.write_file(ROOT + r"\.git\config", b"x")
+    use(host, policy)
+    assert grants.list(host=host)[0].protected == (ROOT + r"\.git",)
+    with state_of(host) as state:
+        assert len(state.ledger.places(state.ledger.grants()[0].sid)) < 6
+    grants.forget(ROOT, host=host)
+    assert not marked(host)
 
 
 def test_forgetting_one_root_leaves_another(host: SimulatedHost) -> None:

@@ -256,7 +256,12 @@ def test_an_interrupt_ends_a_walk_of_several_workers_at_once(host: SimulatedHost
             return super().look(item)
 
     visitor = Slow()
-    helper = threading.Thread(target=lambda: begun.wait() and _thread.interrupt_main())
+
+    def interrupt() -> None:
+        begun.wait()
+        _thread.interrupt_main()
+
+    helper = threading.Thread(target=interrupt)
     helper.start()
     with pytest.raises(KeyboardInterrupt):
         walk(host, visitor, threads=3)
