@@ -140,6 +140,23 @@ def test_a_protected_place_that_is_made_anew_again_and_again_is_listed_once(host
     assert not marked(host)
 
 
+@pytest.mark.parametrize("where", [r"\src\new", r"\.git\new"])
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_label_that_a_new_object_got_from_ours_is_not_put_back(
+    host: SimulatedHost, where: str, directory: bool
+) -> None:
+    """It was made while the root was labelled Low, and met by a second walk, as after a crash."""
+    low = Policy.workspace(ROOT, integrity="low")
+    use(host, low)
+    host.mkdir(ROOT + where) if directory else host.write_file(ROOT + where)
+    with state_of(host) as state:
+        (row,) = state.ledger.grants()
+        state.ledger.put_grant(row._replace(state="applying"))
+    use(host, low)
+    grants.forget(ROOT, host=host)
+    assert "ML;" not in host.sddl(ROOT + where)
+
+
 def test_forgetting_one_root_leaves_another(host: SimulatedHost) -> None:
     other = ABOVE + r"\other"
     host.write_file(other + r"\file")
