@@ -22,15 +22,18 @@ if not sys.flags.safe_path:
     raise SystemExit(125)
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import CommandNotFound, CommandRefused, PolicyError, SandboxError, SpawnError
 
 if TYPE_CHECKING:
     from ._commandline import Target
+    from ._findings import GrantReport
 
+_ERRORS_SHOWN = 5
 TIMED_OUT, FAILED, NOT_STARTED, NOT_FOUND = 124, 125, 126, 127
 
 
@@ -103,14 +106,22 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true")
         return command
 
+    def verbose(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--verbose", action="store_true", help="print every object that is changed (with --json to stderr)"
+        )
+
     state(add("grants", _grants, "list what lies on disk"))
     forget = state(add("forget", _forget, "take grants off the disk"))
     forget.add_argument("root", nargs="?", help="the root whose grants go")
     forget.add_argument("--all", action="store_true", help="all grants")
+    verbose(forget)
     forget.add_argument("--force", action="store_true", help="even under a running sandbox, whose writes then fail")
     prune = state(add("prune", _prune, "forget grants that were not used for a while"))
+    verbose(prune)
     prune.add_argument("--days", type=float, default=30.0, help="unused for so many days (30)")
     recover = state(add("recover", _recover, "finish or undo what a crash left half done"))
+    verbose(recover)
     recover.add_argument(
         "--rebuild", nargs="+", metavar="ROOT", help="the ledger is damaged: make it anew from the disk"
     )
@@ -152,7 +163,7 @@ def _policy_options(command: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     import subprocess
 
-    from ._terminal import ProgressLine
+    from ._terminal import GIVING, GIVING_FOR_ONE, ProgressLine
     from .process import explain_exit
     from .sandbox import Sandbox
 
@@ -160,17 +171,20 @@ def _run(arguments: argparse.Namespace) -> int:
     if not command:
         return _fail("no command given; write it after --, as in: run --root . -- git status", FAILED)
     policy = _target(arguments, model=False).policy
-    with ProgressLine(sys.stderr) as progress:
+    with ProgressLine(sys.stderr, GIVING if arguments.keep == "forever" else GIVING_FOR_ONE) as progress:
         sandbox = Sandbox(
             policy, require=arguments.require, keep=arguments.keep, progress=progress, state_dir=arguments.state_dir
         )
         sandbox.prepare()
     with sandbox:
+        found = sandbox.grant_report
         if arguments.report:
-            print(sandbox.enforcement.to_text(), file=sys.stderr)
+            print("\n".join(filter(None, (sandbox.enforcement.to_text(), found.to_text()))), file=sys.stderr)
         elif arguments.require == "best-effort":
             for note in sandbox.enforcement.notes:
                 print(f"winsandbox: note: {note}", file=sys.stderr)
+        if not arguments.report:
+            _tell_errors(found)
         with sandbox.spawn(command, cwd=arguments.cwd) as process:
             try:
                 code = process.wait(arguments.timeout)
@@ -222,43 +236,79 @@ def _grants(arguments: argparse.Namespace) -> int:
 
 def _forget(arguments: argparse.Namespace) -> int:
     from . import grants
-    from ._terminal import ProgressLine
+    from ._terminal import TAKING
 
     if bool(arguments.root) == arguments.all:
         return _fail("forget takes a root or --all", 2)
-    with ProgressLine(sys.stderr) as progress:
+    with _shown(arguments, TAKING) as options:
         if arguments.all:
-            result = grants.forget_all(force=arguments.force, progress=progress, state_dir=arguments.state_dir)
+            result = grants.forget_all(force=arguments.force, **options)
         else:
-            result = grants.forget(
-                arguments.root, force=arguments.force, progress=progress, state_dir=arguments.state_dir
-            )
-    return _show(arguments, result.to_dict(), result.to_text())
+            result = grants.forget(arguments.root, force=arguments.force, **options)
+    _show(arguments, result.to_dict(), result.to_text())
+    return FAILED if result.left else 0
 
 
 def _prune(arguments: argparse.Namespace) -> int:
     from . import grants
+    from ._terminal import TAKING
 
-    result = grants.prune(unused_for=arguments.days * 86_400.0, state_dir=arguments.state_dir)
-    return _show(arguments, result.to_dict(), result.to_text())
+    with _shown(arguments, TAKING) as options:
+        result = grants.prune(unused_for=arguments.days * 86_400.0, **options)
+    _show(arguments, result.to_dict(), result.to_text())
+    return FAILED if result.left else 0
 
 
 def _recover(arguments: argparse.Namespace) -> int:
     from . import grants
+    from ._terminal import LOOKING, TAKING
 
-    result = (
-        grants.rebuild(arguments.rebuild, state_dir=arguments.state_dir)
-        if arguments.rebuild
-        else grants.recover(state_dir=arguments.state_dir)
-    )
-    return _show(arguments, result.to_dict(), result.to_text())
+    if arguments.rebuild:
+        with _shown(arguments, LOOKING) as options:
+            options.pop("touched", None)  # it changes nothing on any object
+            rebuilt = grants.rebuild(arguments.rebuild, **options)
+        return _show(arguments, rebuilt.to_dict(), rebuilt.to_text())
+    with _shown(arguments, TAKING) as options:
+        result = grants.recover(**options)
+    _show(arguments, result.to_dict(), result.to_text())
+    return FAILED if result.finished.left else 0
 
 
 def _scan(arguments: argparse.Namespace) -> int:
     from . import grants
+    from ._terminal import LOOKING
 
-    result = grants.scan(arguments.path, state_dir=arguments.state_dir)
+    with _shown(arguments, LOOKING) as options:
+        result = grants.scan(arguments.path, **options)
     return _show(arguments, result.to_dict(), result.to_text())
+
+
+@contextmanager
+def _shown(arguments: argparse.Namespace, doing: str) -> Iterator[dict[str, Any]]:
+    """The arguments that all of these calls have: the state directory, and how their work is shown meanwhile."""
+    from ._terminal import ProgressLine
+
+    with ProgressLine(sys.stderr, doing) as progress:
+        options: dict[str, Any] = {"state_dir": arguments.state_dir, "progress": progress}
+        if getattr(arguments, "verbose", False):
+            # With --json stdout holds one document and nothing else.
+            stream = sys.stderr if arguments.json else sys.stdout
+
+            def touched(path: str) -> None:
+                progress.clear()
+                print(path, file=stream, flush=True)
+
+            options["touched"] = touched
+        yield options
+
+
+def _tell_errors(found: GrantReport) -> None:
+    """The first objects that could not be granted: the command is about to fail on them."""
+    for error in found.errors[:_ERRORS_SHOWN]:
+        print(f"winsandbox: not writable for the command: {error}", file=sys.stderr)
+    more = found.counts.get("errors", 0) - len(found.errors[:_ERRORS_SHOWN])
+    if more > 0:
+        print(f"winsandbox: and {more} more (--report)", file=sys.stderr)
 
 
 def _audit(arguments: argparse.Namespace) -> int:

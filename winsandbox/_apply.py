@@ -146,7 +146,7 @@ class Applied:
             (found.protected_dacls.count, "objects that inherit nothing are left as they are, with all below them"),
             (found.nested.count, "nested repositories are not protected"),
             (found.placeholders.count, "cloud placeholders were not touched"),
-            (found.errors.count, "objects could not be granted; see the report"),
+            (found.errors.count, "objects could not be granted; Sandbox.grant_report names them"),
         ):
             if count:
                 notes.append(f"{count} {text}")

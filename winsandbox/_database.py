@@ -33,7 +33,9 @@ NAME: Final = f"ledger-{MAJOR}.sqlite"
 LOCK_TIMEOUT: Final = 30.0  # seconds that a transaction waits for other processes
 _APPLICATION: Final = 0x57534258
 _POLL: Final = 0.004
-_DAMAGE: Final = (1, 11, 26)  # SQLITE_ERROR (tables that are not ours), SQLITE_CORRUPT, SQLITE_NOTADB
+_DAMAGE: Final = (11, 18, 26)  # SQLITE_CORRUPT, SQLITE_TOOBIG (a length that is none), SQLITE_NOTADB
+_ERROR: Final = 1  # SQLITE_ERROR: of all kinds, of which these are ours to call damage
+_MISSING: Final = ("no such table", "no such column", "has no column")
 # A long walk gives others a turn: after so many seconds of holding the lock it stays away for one longer than _POLL.
 _TURN: Final = 0.2
 _GAP: Final = 0.01
@@ -72,9 +74,11 @@ _REBUILD: Final = (
 class Database:
     """An open ledger. Thread-safe. Everything but ``close`` raises LedgerError when it is damaged or stays locked."""
 
-    def __init__(self, host: Host, path: str, *, timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(self, host: Host, path: str, *, timeout: float = LOCK_TIMEOUT, used: bool = False) -> None:
+        """Open it, or make it. `used`: there was one here before (see _installation), so an empty one has been lost."""
         self.host = host
         self.path = path
+        self._used = used
         self._timeout = timeout
         self._lock = threading.RLock()
         self._depth = 0
@@ -112,6 +116,8 @@ class Database:
             version = self.run("PRAGMA user_version")[0][0]
             tables = self.run("SELECT count(*) FROM sqlite_master")[0][0]
             if application != _APPLICATION and tables:
+                if self._used:
+                    raise self._damaged("its first page is not ours")
                 raise LedgerError(
                     f"{self.path} is a database of another program.",
                     remedy="Move it away, or name another state directory.",
@@ -124,12 +130,16 @@ class Database:
                     remedy="Use that version, or name another state directory.",
                     code="ledger.newer",
                 )
+            if not tables and self._used:
+                # Emptied, or deleted and made anew by our own opening of it. A ledger that was never finished is empty
+                # too, but then nothing beside it says that there was one.
+                raise self.lost()
             self._make_tables()
             # Made with the tables, in one transaction: a crash leaves both or neither. A ledger that has rows but no
             # secret lost it, and a new one would give every root another SID: never silently.
             if not self.run("SELECT 1 FROM meta WHERE key='secret'"):
-                if self.run("SELECT 1 FROM grants LIMIT 1"):
-                    raise self._lost_secret("is missing")
+                if self._used or self.run("SELECT 1 FROM grants LIMIT 1"):
+                    raise self.lost_secret("is missing")
                 secret = self.host.processes.random(32)
                 self._put_secret(secret)
             self.run(f"PRAGMA application_id={_APPLICATION}")
@@ -151,24 +161,38 @@ class Database:
         found = dict(self.run("SELECT key, value FROM meta WHERE key IN ('secret', 'secret-check')"))
         secret, check = found.get("secret"), found.get("secret-check")
         if not isinstance(secret, bytes) or not isinstance(check, bytes) or len(secret) != 32:
-            raise self._lost_secret("is missing")
+            raise self.lost_secret("is missing")
         if not hmac.compare_digest(hashlib.sha256(b"winsandbox secret" + secret).digest(), check):
-            raise self._lost_secret("is damaged")
+            raise self.lost_secret("is damaged")
         return secret
 
-    def _lost_secret(self, what: str) -> LedgerError:
+    def lost_secret(self, what: str) -> LedgerError:
+        """The error for a secret that is not the one under which what lies on disk was made."""
         return LedgerError(
             f"the secret in {self.path} {what}; a new one would give every root a new SID and orphan the old ACEs.",
             remedy=_REBUILD,
             code="ledger.secret",
         )
 
-    def _damaged(self, error: Exception) -> LedgerError:
+    def lost(self) -> LedgerError:
+        """The error for a ledger that was there once."""
+        return LedgerError(
+            f"the ledger {self.path} was emptied or deleted; what it listed may still lie on disk, and a new one would "
+            "neither list it nor give any root the SID that it had.",
+            remedy="Put the file back if you have it. Else: " + _REBUILD,
+            code="ledger.lost",
+        )
+
+    def _damaged(self, error: object) -> LedgerError:
         return LedgerError(
             f"the ledger {self.path} cannot be read: {error}.",
             remedy="Nothing was changed. " + _REBUILD,
             code="ledger.damaged",
         )
+
+    def _broken(self, error: Exception, code: int | None) -> LedgerError:
+        missing = code == _ERROR and any(words in str(error) for words in _MISSING)
+        return self._damaged(error) if code is None or code & 0xFF in _DAMAGE or missing else self._io(error)
 
     def _io(self, error: Exception) -> LedgerError:
         return LedgerError(
@@ -205,7 +229,7 @@ class Database:
                 if self._closed:
                     raise LedgerError("the ledger was closed.", code="ledger.closed") from error
                 if code is None or code & 0xFF not in (5, 6):  # SQLITE_BUSY, SQLITE_LOCKED with their extended forms
-                    raise self._damaged(error) if code is None or code & 0xFF in _DAMAGE else self._io(error) from error
+                    raise self._broken(error, code) from error
                 # Both clocks: a simulated one stands still while this thread sleeps.
                 if max(self._clock() - begun, slept) >= self._timeout:
                     raise LedgerError(
@@ -225,6 +249,14 @@ class Database:
             return ""
         return f"; processes with leases: {', '.join(map(str, pids))}" if pids else ""
 
+    def _begin(self) -> list[Any]:
+        self._roll_back()  # of a second Ctrl+C, in the middle of a rollback
+        return self._db.execute("BEGIN IMMEDIATE").fetchall()
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Alone: no other thread and no other process changes the ledger, or a descriptor, meanwhile. Nests.
@@ -236,16 +268,17 @@ class Database:
             if self._depth:
                 yield
                 return
-            self._waiting(lambda: self._db.execute("BEGIN IMMEDIATE").fetchall())
-            begun = self._clock()
-            self._depth = 1
             try:
+                # Inside: Ctrl+C may come right behind it, and a transaction that nobody ends keeps everybody out.
+                self._waiting(self._begin)
+                begun = self._clock()
+                self._depth = 1
                 yield
                 self._waiting(lambda: self._db.execute("COMMIT").fetchall())
             except BaseException:
                 # Whatever was wrong: if even this fails, the connection is gone and the transaction with it.
                 with suppress(self._errors):
-                    self._db.execute("ROLLBACK")
+                    self._roll_back()
                 raise
             finally:
                 self._depth = 0

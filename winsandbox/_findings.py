@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,16 @@ _LISTS: Final = (
     "nested",
     "errors",
 )
+# What of them a user is told, the worst first.
+_REPORTED: Final = {
+    "errors": "objects could not be granted; they are not writable",
+    "null_dacls": "objects have no access control list and are writable for everyone",
+    "hard_links": "files with several names are not writable",
+    "protected_dacls": "objects that inherit nothing are left as they are, with all below them",
+    "nested": "nested repositories are not protected",
+    "placeholders": "cloud placeholders were not touched",
+    "links": "links were not followed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,61 @@ class ObjectError:
     remedy: str
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
         return {"path": self.path, "winerror": self.winerror, "remedy": self.remedy}
+
+    def __str__(self) -> str:
+        return f"{self.path}: winerror {self.winerror}. {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantReport:
+    """What was met while the grants of a sandbox were put on disk (``Sandbox.grant_report``).
+
+    Empty where nothing was walked: before the start, and after one that found everything in place. Lists keep the
+    first 200 entries; ``counts`` has the number of all, by the name of the list.
+
+    Attributes:
+        objects: objects seen. ``written``: descriptors written.
+        errors: objects that could not be granted: the child cannot write them.
+        hard_links: files with several names, left as they are: the other names may lie outside.
+        protected_dacls: objects that inherit nothing, left as they are with all below them.
+        null_dacls: objects without an access control list, left as they are: everyone may write them.
+        links: links and other reparse points, which are not followed.
+        placeholders: files whose content is in a cloud only, left as they are.
+        nested: repositories below the root's own, which are not protected.
+    """
+
+    objects: int = 0
+    written: int = 0
+    errors: tuple[ObjectError, ...] = ()
+    hard_links: tuple[str, ...] = ()
+    protected_dacls: tuple[str, ...] = ()
+    null_dacls: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    placeholders: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        result: dict[str, Any] = {"version": 1, "objects": self.objects, "written": self.written}
+        for name in _REPORTED:
+            items = [item.to_dict() if isinstance(item, ObjectError) else item for item in getattr(self, name)]
+            result[name] = {"count": self.counts.get(name, 0), "items": items}
+        return result
+
+    def to_text(self, most: int = 5) -> str:
+        """For a terminal: each list with its count and its first `most` entries; "" where there is nothing to tell."""
+        lines: list[str] = []
+        for name, title in _REPORTED.items():
+            count, items = self.counts.get(name, 0), getattr(self, name)[:most]
+            if count:
+                lines.append(f"{count} {title}")
+                lines.extend(f"  {item}" for item in items)
+                if count > len(items):
+                    lines.append(f"  and {count - len(items)} more")
+        return "\n".join(lines)
 
 
 @dataclass(slots=True)
@@ -65,6 +130,12 @@ class Findings:
             items = [item.to_dict() if isinstance(item, ObjectError) else str(item) for item in listing.items]
             result[name] = {"count": listing.count, "items": items}
         return result
+
+    def report(self) -> GrantReport:
+        """The same as a value for the user."""
+        lists = {name: tuple(getattr(self, name).items) for name in _REPORTED}
+        counts = {name: int(getattr(self, name).count) for name in _REPORTED}
+        return GrantReport(self.objects, self.written, counts=counts, **lists)
 
     def error(self, path: str, error: OSError, *, label: bool = False) -> None:
         code = int(getattr(error, "winerror", 0) or 0)

@@ -26,7 +26,7 @@ from . import _edits
 from ._edits import Recipe, Role
 from ._findings import Findings, ObjectError, closed, rights_remedy
 from ._host import Entry, FileId, Host
-from ._ledger import LabelRow, Ledger, PlaceRow
+from ._ledger import GrantRow, LabelRow, Ledger, PlaceRow
 from ._security.ace import label
 from ._security.descriptor import DACL_PROTECTED, SecurityDescriptor
 from ._security.errors import SecurityDataError
@@ -322,7 +322,10 @@ class Giver:
         """
         sid = str(self._recipe.sid)
         with self._ledger.transaction():
-            self._still_wanted()
+            root = self._ledger.labels(self._still_wanted().object)
+            # What was made below a root that we had labelled before, and it had no label to hand down, got its label
+            # from ours: it is not the user's, and is not put back.
+            ours = bool(root) and not any(_edits.passes_on(row.prior) for row in root)
             for item in items:
                 if item.unlabelled is not None:
                     continue
@@ -337,11 +340,12 @@ class Giver:
                 wanted = _edits.want(self._recipe, where.role, item.info.directory, sealed).label
                 if wanted is None or wanted.sid is None or old.dacl is None:
                     continue
-                prior = rows[0].prior if rows else _edits.pack_label(old)
+                copied = ours and _edits.is_session_label(old, item.info.directory)
+                prior = rows[0].prior if rows else _edits.NO_LABEL if copied else _edits.pack_label(old)
                 level = wanted.sid.subauthorities[-1]
                 self._ledger.put_label(LabelRow(item.info.identity, sid, item.path, prior, level))
 
-    def _still_wanted(self) -> None:
+    def _still_wanted(self) -> GrantRow:
         row = self._ledger.grant(self._recipe.sid)
         if row is None or row.state not in ("applying", "complete"):
             raise AclError(
@@ -349,6 +353,7 @@ class Giver:
                 remedy="Start the sandbox again.",
                 code="acl.forgotten",
             )
+        return row
 
     def failed(self, path: str, context: Where, error: OSError) -> None:
         if context.role in ("protected", "inside", "root"):

@@ -1,79 +1,48 @@
-"""The rows of the ledger: leases, grants, protected places, guards, labels, private directories, proofs."""
+"""The tables of the ledger: leases, grants, protected places, guards, labels, private directories, proofs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
+from . import _rows
 from ._database import MAJOR, NAME, Database
 from ._host import FileId, ProcessId
+from ._rows import GrantRow, Keep, Kind, LabelRow, Lease, PlaceRow, State
 from ._security.sid import Sid
 
 __all__ = ["MAJOR", "NAME", "GrantRow", "Keep", "Kind", "LabelRow", "Lease", "Ledger", "PlaceRow", "State"]
 
-# applying: begun, perhaps partly on disk. complete. removing: a process takes it off the disk. kept denies: forgotten
-# by force under a running sandbox: its allows are gone, its denies go when that sandbox has ended.
-State = Literal["applying", "complete", "removing", "kept denies"]
-Keep = Literal["forever", "session"]
-Kind = Literal["protected", "between"]
-
-
-class GrantRow(NamedTuple):
-    """One grant. ``process`` is the one that removes it, where the state says so; times are seconds since the epoch."""
-
-    sid: Sid
-    object: FileId
-    path: str
-    exclusions: tuple[str, ...]
-    state: State
-    keep: Keep
-    low: bool
-    objects: int
-    errors: int
-    made: float
-    used: float
-    process: ProcessId
-
-
-class PlaceRow(NamedTuple):
-    """A protected place of a grant, or a directory between it and the root. ``done``: its denies are on disk."""
-
-    sid: Sid
-    object: FileId
-    kind: Kind
-    path: str
-    directory: bool
-    link: bool
-    done: bool
-
-
-class Lease(NamedTuple):
-    """A running sandbox: its process, its logon session and the grants in its token."""
-
-    id: str
-    process: ProcessId
-    started: float
-    logon: str
-    sids: tuple[str, ...]
-
-
-class LabelRow(NamedTuple):
-    """The label that an object had before ours (``prior``: see _edits.pack_label) and the level that `sid` wants."""
-
-    object: FileId
-    sid: str
-    path: str
-    prior: bytes
-    level: int
-
-
-def parse_object(text: str) -> FileId:
-    volume, _, file = text.partition(":")
-    return FileId(int(volume, 16), int(file, 16))
+T = TypeVar("T")
+_GHOSTS: Final = 3
+_PUT_GRANT: Final = (
+    "INSERT OR REPLACE INTO grants "
+    "(sid, object, path, exclusions, state, keep, low, objects, errors, made, used, pid, created) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Ledger(Database):
     """An open ledger. Thread-safe. Everything but ``close`` raises LedgerError when it is damaged or stays locked."""
+
+    def read(self, sql: str, values: Sequence[object], reader: Callable[[Sequence[Any]], T]) -> list[T]:
+        """The rows of a query, each through `reader`, whose ValueError is the damage of the ledger that it found."""
+        rows = self.run(sql, values)
+        try:
+            return [reader(row) for row in rows]
+        except ValueError as error:
+            raise self._damaged(error) from error
+
+    def verify(self) -> None:
+        """Raise LedgerError (``ledger.damaged``) unless SQLite finds all in order and every row can be read."""
+        with self.transaction():
+            found = self.run("PRAGMA integrity_check(1)")
+            if found != [("ok",)]:
+                raise self._damaged("; ".join(str(row[0]) for row in found))
+            for query, reader in _rows.READERS.items():
+                self.read(query, (), reader)
+            self.run("SELECT key, data, at FROM proof")
 
     # -- leases -----------------------------------------------------------------------------------------------------
 
@@ -94,24 +63,23 @@ class Ledger(Database):
         """The leases of processes that still run; those of dead ones are dropped on the way."""
         with self.transaction():
             found: list[Lease] = []
-            for name, pid, created, started, logon in self.run("SELECT * FROM lease ORDER BY started, id"):
-                process = ProcessId(pid, created)
-                if not self.host.processes.alive(process):
-                    self.drop_lease(name)
+            for lease in self.read(_rows.LEASES + " ORDER BY started, id", (), _rows.lease):
+                if not self.host.processes.alive(lease.process):
+                    self.drop_lease(lease.id)
                     continue
-                sids = tuple(row[0] for row in self.run("SELECT sid FROM lease_grant WHERE lease=?", (name,)))
+                sids = tuple(self.read("SELECT sid FROM lease_grant WHERE lease=?", (lease.id,), _sid_text))
                 if sid is None or str(sid) in sids:
-                    found.append(Lease(name, process, started, logon, sids))
+                    found.append(lease._replace(sids=sids))
             return found
 
     # -- grants -----------------------------------------------------------------------------------------------------
 
     def grants(self) -> list[GrantRow]:
-        return [_grant(row) for row in self.run(_ALL_GRANTS)]
+        return self.read(_rows.GRANTS + " ORDER BY path, made, sid", (), _rows.grant)
 
     def grant(self, sid: Sid) -> GrantRow | None:
-        rows = self.run(_ONE_GRANT, (str(sid),))
-        return _grant(rows[0]) if rows else None
+        rows = self.read(_rows.GRANTS + " WHERE sid=?", (str(sid),), _rows.grant)
+        return rows[0] if rows else None
 
     def put_grant(self, row: GrantRow) -> None:
         values = (
@@ -148,23 +116,35 @@ class Ledger(Database):
     # -- protected places, guards, placeholders -----------------------------------------------------------------------
 
     def places(self, sid: Sid) -> list[PlaceRow]:
-        rows = self.run("SELECT sid, object, kind, path, directory, link, done FROM place WHERE sid=?", (str(sid),))
-        return [
-            PlaceRow(Sid.parse(row[0]), parse_object(row[1]), row[2], row[3], bool(row[4]), bool(row[5]), bool(row[6]))
-            for row in rows
-        ]
+        return self.read(_rows.PLACES + " WHERE sid=?", (str(sid),), _rows.place)
 
     def put_place(self, row: PlaceRow) -> None:
         values = (str(row.sid), str(row.object), row.kind, row.path, row.directory, row.link, row.done)
         self.run("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
-    def drop_place(self, row: PlaceRow) -> None:
-        self.run("DELETE FROM place WHERE sid=? AND object=? AND kind=?", (str(row.sid), str(row.object), row.kind))
+    def drop_ghosts(self, places: Iterable[PlaceRow]) -> None:
+        """Drop what was noted for earlier objects under the paths of these places: a repository that was made anew.
+
+        The latest few stay. Such an object may live on under another name, and by its row a removal knows that the
+        guards in it are ours; those of a forgotten one die with the logon session.
+        """
+        for place in places:
+            older = self.read(
+                _rows.PLACES + " WHERE sid=? AND kind=? AND path=? AND object<>? ORDER BY rowid DESC",
+                (str(place.sid), place.kind, place.path, str(place.object)),
+                _rows.place,
+            )
+            for ghost in older[_GHOSTS:]:
+                values = (str(ghost.sid), str(ghost.object))
+                self.run("DELETE FROM place WHERE sid=? AND object=? AND kind=?", (*values, ghost.kind))
+                self.run("DELETE FROM seen WHERE sid=? AND object=?", values)
+        self.drop_guards_without_place()
 
     def seen(self, place: PlaceRow) -> bytes:
         """The ``_fingerprint`` of a place when all in it had passed the check; b"" where none is known."""
-        rows = self.run("SELECT state FROM seen WHERE sid=? AND object=?", (str(place.sid), str(place.object)))
-        return bytes(rows[0][0]) if rows else b""
+        values = (str(place.sid), str(place.object))
+        rows = self.read(_rows.SEEN + " WHERE sid=? AND object=?", values, _rows.seen)
+        return rows[0][2] if rows else b""
 
     def put_seen(self, place: PlaceRow, state: bytes) -> None:
         values = (str(place.sid), str(place.object), state)
@@ -172,7 +152,7 @@ class Ledger(Database):
 
     def nested(self, sid: Sid) -> list[str]:
         """Repositories deeper in the root that the last walk of all of it met; the first ones if there were many."""
-        return [row[0] for row in self.run("SELECT path FROM nested WHERE sid=? ORDER BY path", (str(sid),))]
+        return [row[1] for row in self.read(_rows.NESTED + " WHERE sid=? ORDER BY path", (str(sid),), _rows.nested)]
 
     def put_nested(self, sid: Sid, paths: Iterable[str]) -> None:
         with self.transaction():
@@ -182,13 +162,14 @@ class Ledger(Database):
 
     def needed_by_others(self, sid: Sid) -> tuple[dict[FileId, str], set[FileId], bool]:
         """What grants other than `sid`, and not being removed, have: (protected place -> path, between, any low)."""
-        rows = self.run(
+        rows = self.read(
             "SELECT place.object, kind, place.path FROM place JOIN grants USING (sid) "
             "WHERE sid<>? AND state<>'removing'",
             (str(sid),),
+            lambda row: (_rows.object_id(row[0]), _rows.kind(row[1]), _rows.path(row[2])),
         )
-        protected = {parse_object(row[0]): str(row[2]) for row in rows if row[1] == "protected"}
-        between = {parse_object(row[0]) for row in rows if row[1] == "between"}
+        protected = {object_: path for object_, kind, path in rows if kind == "protected"}
+        between = {object_ for object_, kind, _ in rows if kind == "between"}
         low = self.run("SELECT 1 FROM grants WHERE sid<>? AND low=1 AND state<>'removing' LIMIT 1", (str(sid),))
         return protected, between, bool(low)
 
@@ -197,25 +178,31 @@ class Ledger(Database):
 
     def protected_paths(self) -> list[tuple[str, str]]:
         """(grant's SID, path) of every protected place."""
-        return [(row[0], row[1]) for row in self.run("SELECT sid, path FROM place WHERE kind='protected'")]
+        return self.read(
+            "SELECT sid, path FROM place WHERE kind='protected'",
+            (),
+            lambda row: (_rows.sid_text(row[0]), _rows.path(row[1])),
+        )
 
     def heir(self, object_: FileId, sid: Sid) -> Sid | None:
         """Another grant that protects this place too."""
-        rows = self.run(
+        rows = self.read(
             "SELECT sid FROM place JOIN grants USING (sid) WHERE place.object=? AND kind='protected' AND sid<>? "
             "AND state<>'removing' LIMIT 1",
             (str(object_), str(sid)),
+            lambda row: _rows.sid(row[0]),
         )
-        return Sid.parse(rows[0][0]) if rows else None
+        return rows[0] if rows else None
 
     def logons(self) -> list[str]:
         """The logon sessions that guards were ever placed for."""
-        return [row[0] for row in self.run("SELECT sid FROM logon")]
+        return self.read(_rows.LOGONS, (), _sid_text)
 
     def guards(self, place: PlaceRow) -> dict[str, bool]:
         """Logon SID -> whether the guard is on disk in full, for one place."""
-        rows = self.run("SELECT logon, done FROM guard WHERE object=? AND kind=?", (str(place.object), place.kind))
-        return {logon: bool(done) for logon, done in rows}
+        values = (str(place.object), place.kind)
+        rows = self.read(_rows.GUARDS + " WHERE object=? AND kind=?", values, _rows.guard)
+        return {logon: done for _, _, logon, done in rows}
 
     def put_guard(self, place: PlaceRow, logon: str, *, done: bool) -> None:
         self.add_logon(logon)
@@ -232,8 +219,8 @@ class Ledger(Database):
 
     def placeholders(self, sid: Sid) -> list[tuple[str, FileId | None]]:
         """Empty directories that we made for `sid`: (path, identity or None where a crash kept it from being noted)."""
-        rows = self.run("SELECT path, object FROM placeholder WHERE sid=?", (str(sid),))
-        return [(path, parse_object(object_) if object_ else None) for path, object_ in rows]
+        rows = self.read(_rows.PLACEHOLDERS + " WHERE sid=?", (str(sid),), _rows.placeholder)
+        return [(path, object_) for path, _, object_ in rows]
 
     def put_placeholder(self, path: str, sid: Sid, object_: FileId | None) -> None:
         """Before it is made (None), and after."""
@@ -246,8 +233,7 @@ class Ledger(Database):
     # -- labels -----------------------------------------------------------------------------------------------------
 
     def labels(self, object_: FileId) -> list[LabelRow]:
-        rows = self.run("SELECT object, sid, path, prior, level FROM label WHERE object=?", (str(object_),))
-        return [LabelRow(object_, row[1], row[2], row[3], row[4]) for row in rows]
+        return self.read(_rows.LABELS + " WHERE object=?", (str(object_),), _rows.label)
 
     def labels_of(self, sid: Sid) -> int:
         return int(self.run("SELECT count(*) FROM label WHERE sid=?", (str(sid),))[0][0])
@@ -269,7 +255,7 @@ class Ledger(Database):
         self.run("DELETE FROM scratch WHERE name=?", (name,))
 
     def scratches(self) -> list[tuple[str, ProcessId]]:
-        return [(name, ProcessId(pid, created)) for name, pid, created in self.run("SELECT * FROM scratch")]
+        return self.read(_rows.SCRATCH, (), _rows.scratch)
 
     def put_proof(self, key: str, data: str) -> None:
         """Keep what a proof found (JSON text) under `key`, with the time."""
@@ -277,38 +263,13 @@ class Ledger(Database):
             self.run("INSERT OR REPLACE INTO proof VALUES (?, ?, ?)", (key, data, self.host.processes.time()))
 
     def proofs(self) -> dict[str, tuple[str, float]]:
-        """Key -> (JSON text, seconds since the epoch)."""
-        return {key: (data, at) for key, data, at in self.run("SELECT key, data, at FROM proof")}
+        """Key -> (JSON text, seconds since the epoch). What cannot be read proves nothing, and is left out."""
+        found: dict[str, tuple[str, float]] = {}
+        for key, data, at in self.run("SELECT key, data, at FROM proof"):
+            with suppress(ValueError):
+                found[_rows.text(key)] = _rows.text(data), _rows.seconds(at)
+        return found
 
 
-_ALL_GRANTS: Final = (
-    "SELECT sid, object, path, exclusions, state, keep, low, objects, errors, made, used, pid, created "
-    "FROM grants ORDER BY path, made, sid"
-)
-_ONE_GRANT: Final = (
-    "SELECT sid, object, path, exclusions, state, keep, low, objects, errors, made, used, pid, created "
-    "FROM grants WHERE sid=?"
-)
-_PUT_GRANT: Final = (
-    "INSERT OR REPLACE INTO grants "
-    "(sid, object, path, exclusions, state, keep, low, objects, errors, made, used, pid, created) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-def _grant(row: Sequence[Any]) -> GrantRow:
-    sid, object_, path, exclusions, state, keep, low, objects, errors, made, used, pid, created = row
-    return GrantRow(
-        Sid.parse(sid),
-        parse_object(object_),
-        path,
-        tuple(filter(None, exclusions.split("\n"))),
-        state,
-        keep,
-        bool(low),
-        objects,
-        errors,
-        made,
-        used,
-        ProcessId(pid, created),
-    )
+def _sid_text(row: Sequence[Any]) -> str:
+    return _rows.sid_text(row[0])

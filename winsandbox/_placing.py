@@ -71,6 +71,7 @@ class Placing:
         """Enter a grant's places and the guards that will be placed. In the caller's transaction."""
         places = rows_of(grant, grant.protected)
         self.placed[str(grant.sid)] = places
+        self._ledger.drop_ghosts(places)
         noted = {(place.object, place.kind): place for place in self._ledger.places(grant.sid)}
         for place in places:
             self._announce_place(place, noted.get((place.object, place.kind)), live)

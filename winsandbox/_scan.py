@@ -55,7 +55,9 @@ class Scan:
     objects: int = 0
     marked: int = 0
     complete: bool = True
+    cut: AclError | None = None  # the limit that ended it
     found: list[Finding] = field(default_factory=list)
+    _listed: set[str] = field(default_factory=set)  # the SIDs of `found`
     sids: set[str] = field(default_factory=set)
     logons: set[str] = field(default_factory=set)
     uncovered: Listing = field(default_factory=Listing)
@@ -91,9 +93,11 @@ class Scan:
             if _is_guard(ace):
                 self.logons.add(str(ace.sid))
         if any(not ace.flags & INHERITED for ace in ours) or not sids <= context.sids:
-            if len(self.found) >= _TOPS:
+            # Bounded, but never without one object of each grant: a rebuild lists the grants by these.
+            if len(self.found) >= _TOPS and sids <= self._listed:
                 self.complete = False
             else:
+                self._listed |= sids
                 self.found.append(_finding(item, old, ours))
         return False
 
@@ -193,5 +197,5 @@ def scan_tree(host: Host, path: str, places: Iterable[PlaceRow], counter: Counte
     except AclError as error:
         if error.code not in ("acl.limit", "acl.time-limit"):
             raise
-        result.complete = False
+        result.complete, result.cut = False, error
     return result

@@ -2,6 +2,7 @@
 
     %LOCALAPPDATA%\\winsandbox            D:P  SYSTEM and Administrators FA, the user 0x1F01BF
         ledger-1.sqlite                  (and its journal)
+        ledger-mark                      that there is a ledger, and under which secret: see _installation
         <name>\\temp                      one sandbox's TEMP: the above with the user FA, and its session SID
         <name>\\denybin, <name>\\child     stubs and helper files, readable only
 
@@ -17,9 +18,9 @@ import hashlib
 import json
 import ntpath
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from . import __version__, _ledger
+from . import __version__, _installation, _ledger
 from ._host import SHARE_READ, SHARE_WRITE, FileId, Handle, Host
 from ._ledger import Ledger
 from ._security.ace import CONTAINER_INHERIT, INHERIT_ONLY, OBJECT_INHERIT, Ace, allow, deny, label
@@ -109,7 +110,7 @@ class State:
     @staticmethod
     def peek_secret(host: Host, path: str) -> bytes | None:
         """The secret, if this installation has one yet; makes and changes nothing."""
-        if host.files.query(ntpath.join(path, _ledger.NAME)) is None:
+        if not _installation.used(host, path):
             return None
         state = State.open(host, path)
         try:
@@ -118,12 +119,15 @@ class State:
             state.close()
 
     @classmethod
-    def open(cls, host: Host, path: str | None = None) -> Self:
+    def open(cls, host: Host, path: str | None = None, *, rebuilding: bool = False) -> Self:
         """Open the state directory, make it where there is none.
+
+        `rebuilding`: a new ledger may be made in the place of a lost one, and is not compared with the mark, which
+        ``confirm_rebuilt`` renews at the end.
 
         Raises:
             LedgerError: it is a link, belongs to somebody else, others may change it, or the ledger in it cannot be
-                used; the remedy says how to go on. Nothing is repaired silently.
+                used, or is not the one that began here; the remedy says how to go on. Nothing is repaired silently.
         """
         place = cls.location(host, path)
         with host.tokens.current() as token:
@@ -132,11 +136,22 @@ class State:
         try:
             info = host.files.info(handle)
             real = host.files.final_path(handle)
-            ledger = Ledger(host, ntpath.join(real, _ledger.NAME))
+            mark = None if rebuilding else _installation.read_mark(host, handle)
+            ledger = Ledger(host, ntpath.join(real, _ledger.NAME), used=mark is not None)
+            try:
+                if not rebuilding:
+                    _installation.confirm(host, handle, ledger, mark)
+            except BaseException:
+                ledger.close()
+                raise
         except BaseException:
             handle.close()
             raise
         return cls(host, real, handle, info.identity, user, ledger)
+
+    def confirm_rebuilt(self) -> None:
+        """The new ledger lists what the old one did: from now on it is the one that began here."""
+        _installation.write_mark(self._host, self.handle, self.secret())
 
     def secret(self) -> bytes:
         """The installation's secret, under which grant SIDs are made."""
@@ -216,10 +231,13 @@ class State:
         found = self.ledger.proofs().get("open places")
         if found is None or not 0 <= self._host.processes.time() - found[1] < _AUDIT_HOLDS:
             return None
-        data = json.loads(found[0])
-        if not isinstance(data, dict) or data.get("surroundings") != self._surroundings():
+        data = _json(found[0])
+        places = data.get("places")
+        if data.get("surroundings") != self._surroundings() or not isinstance(places, list):
             return None
-        return tuple((str(reason), str(sentence)) for reason, sentence in data["places"])
+        if not all(isinstance(place, list) and len(place) == 2 for place in places):
+            return None
+        return tuple((str(reason), str(sentence)) for reason, sentence in places)
 
     def remember_open_places(self, report: AuditReport) -> None:
         """Keep an audit's result for the verdict of the next sandboxes."""
@@ -238,8 +256,7 @@ class State:
         if found is None:
             return {}
         known = {aspect.value: aspect for aspect in Aspect}
-        data = json.loads(found[0])
-        return {known[key]: str(text) for key, text in data.items() if key in known} if isinstance(data, dict) else {}
+        return {known[key]: str(text) for key, text in _json(found[0]).items() if key in known}
 
     def remember_proof(self, policy: Policy, aspects: Mapping[Aspect, str]) -> None:
         """Keep what ``prove`` found, for exactly this machine, Windows build, kind of volume and configuration."""
@@ -290,6 +307,15 @@ class Scratch:
                 self._state.remove_scratch(name, self.left)
             except SandboxError as error:
                 self.left.add((self.temp, error))
+
+
+def _json(text: str) -> dict[str, Any]:
+    """A remembered object; empty where it cannot be read: it proves nothing then, and is made anew."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _fill(host: Host, directory: Handle, contents: Mapping[str, bytes]) -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ._counter import Spool, call_back
 from ._findings import Findings, ObjectError
 from ._host import FileId, Handle, Host, ProcessId
 from ._ledger import GrantRow, Lease, Ledger
@@ -171,12 +172,16 @@ def _remove(host: Host, ledger: Ledger, row: GrantRow, counter: Counter, threads
                 if place.object not in (kept if place.kind == "protected" else between):
                     for logon in ledger.guards(place):
                         ledger.drop_guard(place, logon)
+    spool = Spool(counter.kept, counter.touched)
+    done.findings.touched, counter.after_write = spool, spool.drain
     taker = Taker(host, ledger, row.sid, row.path, row.object, done.findings, low=row.low, allows_only=done.kept)
-    counter.total = (counter.total or 0) + row.objects
     Walk(host, taker, counter, threads=threads).run(root, row.path, taker.start(root))
     if done.kept:
         return done
     _remove_placeholders(host, ledger, row, done)
+    if counter.touched is not None:
+        for path in done.placeholders.items:
+            call_back(counter.touched, path)
     with ledger.transaction():
         if done.findings.errors.count == 0:
             ledger.drop_grant(row.sid)
@@ -297,10 +302,13 @@ def recover(host: Host, state: State, counter: Counter, *, partial: bool, thread
     done: list[Removal] = []
     own = counter if partial else Counter(host, counter.progress, counter.cancel, counter.time_limit)
     begun = host.processes.clock()
-    for row in ledger.grants():
-        wanted = row.state in ("removing", "kept denies") or row.keep == "session"
-        if not wanted and not (partial and row.state == "applying"):
-            continue
+    rows = [
+        row
+        for row in ledger.grants()
+        if row.state in ("removing", "kept denies") or row.keep == "session" or (partial and row.state == "applying")
+    ]
+    own.total = sum(row.objects for row in rows) or None
+    for row in rows:
         claimed = claim(host, ledger, row.sid, only_dead=True)
         if claimed is None:
             continue

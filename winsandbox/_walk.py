@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ._counter import KEPT, LISTED, Cancel, Counter, Listing, Progress, Touched
 from ._host import (
     ATTRIBUTE_OFFLINE,
     ATTRIBUTE_RECALL_ON_DATA_ACCESS,
@@ -41,45 +42,34 @@ from ._security.mask import (
 )
 from .errors import AclError
 
+__all__ = [
+    "EDIT",
+    "KEPT",
+    "LISTED",
+    "LOOK",
+    "PLACEHOLDER",
+    "RELABEL",
+    "Cancel",
+    "Counter",
+    "Item",
+    "Listing",
+    "Progress",
+    "Touched",
+    "Visitor",
+    "Walk",
+    "remove_tree",
+]
+
 BATCH: Final = 64
-KEPT: Final = 200  # entries that a report's lists keep; counts go on
 PLACEHOLDER: Final = ATTRIBUTE_OFFLINE | ATTRIBUTE_RECALL_ON_OPEN | ATTRIBUTE_RECALL_ON_DATA_ACCESS
 LOOK: Final = READ_CONTROL | FILE_READ_ATTRIBUTES | SYNCHRONIZE
 EDIT: Final = LOOK | WRITE_DAC
 RELABEL: Final = EDIT | WRITE_OWNER
-_PACE: Final = 0.1  # seconds between two calls of progress
+_SLICE: Final = 0.25  # seconds between two looks for Ctrl+C
 # The object went away between listing and opening: not found, or its deletion is pending (NTSTATUS 0xC0000056, which
 # Win32 shows as access denied; 303 where the host tells them apart).
 _GONE: Final = (2, 3, 303)
 _DELETE_PENDING: Final = 0xC0000056
-
-Progress = Callable[[int, "int | None", str, float], object]
-
-
-class Cancel(Protocol):
-    """What ``cancel=`` takes: a threading.Event, or anything with its ``is_set``."""
-
-    def is_set(self) -> bool: ...
-
-
-class Listing:
-    """Some of many: the first ones, and how many there were. Thread-safe by the list's own atomic append."""
-
-    __slots__ = ("_kept", "count", "items")
-
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
-        self.items: list[Any] = []
-        self.count = 0
-
-    def add(self, item: Any) -> None:
-        self.count += 1
-        if len(self.items) < self._kept:
-            self.items.append(item)
-
-    def extend(self, other: Listing) -> None:
-        self.count += other.count
-        self.items.extend(other.items[: self._kept - len(self.items)])
 
 
 @dataclass(slots=True, eq=False)
@@ -130,56 +120,6 @@ class _Frame:
     entries: Iterator[Entry]
 
 
-@dataclass(slots=True)
-class Counter:
-    """Progress and limits of one or several walks in a row."""
-
-    host: Host
-    progress: Progress | None = None
-    cancel: Cancel | None = None
-    time_limit: float | None = None
-    total: int | None = None
-    done: int = 0
-    seen: int = 0
-    begun: float = field(init=False)
-    _last: float = field(init=False, default=-1.0)
-    _lock: Any = field(init=False, default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.begun = self.host.processes.clock()
-
-    def check(self, path: str) -> None:
-        """Raise AclError if the walk is to end here: cancelled, or out of time. What is done stays done."""
-        if self.cancel is not None and self.cancel.is_set():
-            raise AclError(
-                "cancelled; what was written stays, and the next run goes on from there.",
-                path=path,
-                remedy="Run it again to finish, or forget the root.",
-                code="acl.cancelled",
-            )
-        if self.time_limit is not None and self.host.processes.clock() - self.begun > self.time_limit:
-            raise AclError(
-                f"not done within {self.time_limit:g} seconds ({self.done} objects); the next run goes on from there.",
-                path=path,
-                remedy="Allow more time (time_limit), or name a smaller root.",
-                code="acl.time-limit",
-            )
-
-    def step(self, path: str, *, last: bool = False) -> None:
-        """Count one object; tell the caller now and then."""
-        with self._lock:
-            if not last:
-                self.done += 1
-            if self.progress is None:
-                return
-            now = self.host.processes.clock()
-            if not last and self._last >= 0 and now - self._last < _PACE:
-                return
-            self._last = now
-            known = max(self.total or 0, self.seen, self.done)
-            self.progress(self.done, self.done if last else known or None, path, now - self.begun)
-
-
 class Walk:
     """Takes one tree apart. One instance a tree; ``run`` once."""
 
@@ -216,12 +156,10 @@ class Walk:
         for worker in workers:
             worker.start()
         try:
-            for worker in workers:
-                worker.join()
+            _wait_for(workers)
         except BaseException as error:  # Ctrl+C in the caller's thread: the workers stop at their next object
             self._stop(error)
-            for worker in workers:
-                worker.join()
+            _wait_for(workers)
             raise
         if self._error is not None:
             raise self._error
@@ -397,6 +335,15 @@ class Walk:
             for item in items:
                 if not item.framed:
                     item.handle.close()
+        if self._counter.after_write is not None:
+            self._counter.after_write()
+
+
+def _wait_for(workers: list[threading.Thread]) -> None:
+    """Join them in slices: on Windows a join without a timeout does not let Ctrl+C through (cpython #139689)."""
+    for worker in workers:
+        while worker.is_alive():
+            worker.join(_SLICE)
 
 
 def _close(frame: _Frame) -> None:

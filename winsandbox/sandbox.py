@@ -21,6 +21,7 @@ from ._apply import Applied, apply
 from ._audit_log import AuditLog, report_end, report_failure
 from ._count import Survey, survey_walk
 from ._desktop import desktop_for
+from ._findings import GrantReport
 from ._host import Handle, Host, default_host
 from ._plan import Plan, make_plan, refuse_caller, session_sid
 from ._spawn import arguments, limited_job, refusals, ui_mask
@@ -148,6 +149,17 @@ class Sandbox:
         """What is guaranteed, what is only advised, what is open; after :meth:`prepare`, of the token really made."""
         with self._lock:
             return self._enforcement if self._enforcement is not None else self.plan().enforcement
+
+    @property
+    def grant_report(self) -> GrantReport:
+        """What was met on disk while the grants were put there: objects that could not be granted, each with its
+        Windows error code and remedy, hard links, lists that inherit nothing, nested repositories, cloud placeholders.
+
+        Empty before :meth:`prepare`, and after a start that had nothing to walk; ``grants.list()`` then still has the
+        number of errors of each root's last walk.
+        """
+        with self._lock:
+            return GrantReport() if self._ready is None else self._ready.applied.report.report()
 
     def measure(self, *, time_limit: float | None = 5.0) -> tuple[Survey, ...]:
         """Count what a first start would walk in each root: objects, hard links, protected DACLs, nested repositories.

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal
 
 from ._host import Host
-from ._walk import Cancel, Progress
+from ._walk import Cancel, Progress, Touched
 
 __all__ = [
     "KEPT",
@@ -62,6 +62,7 @@ class GrantRecord:
 @dataclass(frozen=True, slots=True)
 class GrantList(Sequence[GrantRecord]):
     records: tuple[GrantRecord, ...] = ()
+    notes: tuple[str, ...] = ()
     def __len__(self) -> int: ...
     def __getitem__(self, index: Any) -> Any: ...
     def __iter__(self) -> Iterator[GrantRecord]: ...
@@ -114,6 +115,7 @@ def forget(
     *,
     force: bool = False,
     progress: Progress | None = None,
+    touched: Touched | None = None,
     cancel: Cancel | None = None,
     time_limit: float | None = None,
     host: Host | None = None,
@@ -123,6 +125,7 @@ def forget_all(
     *,
     force: bool = False,
     progress: Progress | None = None,
+    touched: Touched | None = None,
     cancel: Cancel | None = None,
     time_limit: float | None = None,
     host: Host | None = None,
@@ -132,6 +135,7 @@ def prune(
     unused_for: timedelta | float = ...,
     *,
     progress: Progress | None = None,
+    touched: Touched | None = None,
     cancel: Cancel | None = None,
     time_limit: float | None = None,
     host: Host | None = None,
@@ -140,6 +144,7 @@ def prune(
 def recover(
     *,
     progress: Progress | None = None,
+    touched: Touched | None = None,
     cancel: Cancel | None = None,
     time_limit: float | None = None,
     host: Host | None = None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 
-from winsandbox._terminal import MANY, ProgressLine
+import pytest
+
+from winsandbox._terminal import GIVING, GIVING_FOR_ONE, LOOKING, MANY, TAKING, ProgressLine
 
 
 class Terminal(io.StringIO):
@@ -52,3 +54,50 @@ def test_a_great_many_objects_are_announced_once() -> None:
         progress(2, MANY + 1, "x", 0.2)
         progress(3, MANY + 1, "x", 0.3)
     assert stream.getvalue().count(f"more than {MANY} objects") == 1
+
+
+@pytest.mark.parametrize(
+    ("doing", "says"),
+    [
+        (GIVING, "kept for later runs"),
+        (GIVING_FOR_ONE, "taken away"),
+        (TAKING, "goes on"),
+        (LOOKING, "nothing is changed"),
+    ],
+)
+def test_it_says_what_is_being_done(doing: str, says: str) -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream, doing) as progress:
+        progress(1, MANY + 1, "x", 0.1)
+    assert says in stream.getvalue()
+    assert str(MANY) in stream.getvalue()
+
+
+def test_a_total_that_only_grows_with_what_is_seen_is_no_share() -> None:
+    stream = Terminal()
+    with ProgressLine(stream) as progress:
+        for done in range(10, 100, 10):
+            progress(done, done + 3, "x", 0.5)
+    assert "%" not in stream.getvalue()
+    assert "#" not in stream.getvalue()
+
+
+def test_a_known_total_stays_one_to_the_end() -> None:
+    stream = Terminal()
+    with ProgressLine(stream) as progress:
+        for done in range(10, 101, 10):
+            progress(done, 100, "x", 0.5)
+    assert "] 100 % 100 objects" in stream.getvalue()
+    assert stream.getvalue().count("%") == 10
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_no_line_is_longer_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    with ProgressLine(stream) as progress:
+        for done in (1, 10_000, 19_000):
+            progress(done, MANY, "C:\\" + "long\\" * 50 + "name.py", 100.0)
+    lines = stream.getvalue().split("\r")
+    assert max(map(len, lines)) < max(columns, 64), "a bar and its numbers need about 60"
+    assert ("name.py" in stream.getvalue()) == (columns > 70)

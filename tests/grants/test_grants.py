@@ -11,9 +11,11 @@ import pytest
 from tests.grants.scenes import ABOVE, ROOT, applied, disk, marked, plan_of, state_of, workspace
 from winsandbox import grants
 from winsandbox._apply import apply
+from winsandbox._findings import GrantReport
 from winsandbox._host import default_host
 from winsandbox.errors import AclError, GrantInUse, LedgerError, PolicyError, UnsupportedHost
 from winsandbox.policy import Policy
+from winsandbox.sandbox import Sandbox
 from winsandbox.testing import SimulatedHost
 
 
@@ -61,6 +63,98 @@ def test_forgetting_lists_every_object_and_leaves_the_rest(host: SimulatedHost) 
     assert "forgotten: " + ROOT in result.to_text()
     json.dumps(result.to_dict())
     assert grants.forget(ROOT, host=host).to_text() == "nothing to forget"
+
+
+def test_every_object_that_is_changed_is_told_however_many_there_are(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(grants.KEPT + 50):
+        host.write_file(rf"{ROOT}\many\{n}")
+    use(host)
+    changed = {f"{ABOVE}\\{name}" for name in marked(host)}
+    told: list[str] = []
+    result = grants.forget(ROOT, touched=told.append, host=host)
+    assert len(changed) > grants.KEPT
+    assert set(result.changed.items) == changed
+    assert sorted(told) == sorted([*changed, *result.removed.items])
+    monkeypatch.setattr(grants, "LISTED", 30)
+    use(host)
+    told.clear()
+    result = grants.forget_all(touched=told.append, host=host)
+    assert len(result.changed.items) == 30
+    assert result.changed.count == len(changed)
+    assert len(told) == result.changed.count + result.removed.count
+    use(host)
+    assert grants.prune(0, touched=told.append, host=host).roots == (ROOT,)
+
+
+def test_who_is_told_may_take_his_time_and_look_himself(host: SimulatedHost) -> None:
+    """Not under the ledger's lock: other processes go on meanwhile."""
+    use(host)
+    second = host.second_process()
+    states: set[str] = set()
+
+    def look(path: str) -> None:
+        states.update(record.state for record in grants.list(host=second))
+        with state_of(second) as state, state.ledger.transaction():
+            pass
+
+    grants.forget(ROOT, touched=look, host=host)
+    assert states == {"removing"}
+
+
+def test_what_could_not_be_granted_is_in_the_sandboxs_report(host: SimulatedHost) -> None:
+    host.set_sddl(ROOT + r"\README.md", "O:SYG:SYD:AI(A;;FR;;;U)(A;ID;FA;;;SY)")
+    host.link(ROOT + r"\src\main.py", ROOT + r"\src\second-name.py")
+    host.write_file(ROOT + r"\src\other\.git\config")
+    sandbox = Sandbox(Policy.workspace(ROOT), host=host)
+    assert sandbox.grant_report == GrantReport()
+    assert sandbox.grant_report.to_text() == ""
+    with sandbox:
+        found = sandbox.grant_report
+        assert [(error.path, error.winerror) for error in found.errors] == [(ROOT + r"\README.md", 5)]
+        assert "icacls" in found.errors[0].remedy
+        assert set(found.hard_links) == {ROOT + r"\src\main.py", ROOT + r"\src\second-name.py"}
+        assert ROOT + r"\odd\protected.txt" in found.protected_dacls
+        assert found.nested == (ROOT + r"\src\other\.git",)
+        assert found.counts["errors"] == 1
+        assert found.written
+        assert "README.md" in found.to_text()
+        assert json.loads(json.dumps(found.to_dict()))["errors"]["items"][0]["winerror"] == 5
+        assert any("grant_report" in note for note in sandbox.enforcement.notes)
+    with Sandbox(Policy.workspace(ROOT), host=host) as again:
+        assert again.grant_report.objects == 0, "a warm start walks no root"
+
+
+def test_a_protected_place_that_is_made_anew_again_and_again_is_listed_once(host: SimulatedHost) -> None:
+    policy = Policy.workspace(ROOT, protected_subpaths=[".git"])
+    for n in range(10):
+        use(host, policy)
+        host.rename(ROOT + r"\.git", rf"{ROOT}\old{n}")
+        host.write_file(ROOT + r"\.git\config", b"x")
+    use(host, policy)
+    assert grants.list(host=host)[0].protected == (ROOT + r"\.git",)
+    with state_of(host) as state:
+        assert len(state.ledger.places(state.ledger.grants()[0].sid)) < 6
+    grants.forget(ROOT, host=host)
+    assert not marked(host)
+
+
+@pytest.mark.parametrize("where", [r"\src\new", r"\.git\new"])
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_label_that_a_new_object_got_from_ours_is_not_put_back(
+    host: SimulatedHost, where: str, directory: bool
+) -> None:
+    """It was made while the root was labelled Low, and met by a second walk, as after a crash."""
+    low = Policy.workspace(ROOT, integrity="low")
+    use(host, low)
+    host.mkdir(ROOT + where) if directory else host.write_file(ROOT + where)
+    with state_of(host) as state:
+        (row,) = state.ledger.grants()
+        state.ledger.put_grant(row._replace(state="applying"))
+    use(host, low)
+    grants.forget(ROOT, host=host)
+    assert "ML;" not in host.sddl(ROOT + where)
 
 
 def test_forgetting_one_root_leaves_another(host: SimulatedHost) -> None:

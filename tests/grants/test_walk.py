@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -240,3 +242,43 @@ def test_a_real_tree_of_workers_finds_the_same_as_one(host: SimulatedHost) -> No
         for _ in range(5):
             walk(host, many, threads=4)
         assert sorted(many.seen) == sorted(one.seen * 5)
+
+
+def test_an_interrupt_ends_a_walk_of_several_workers_at_once(host: SimulatedHost) -> None:
+    """As on Windows: a signal is noted, and wakes no thread that waits without a limit (cpython #139689)."""
+    begun = threading.Event()
+
+    class Slow(Recording):
+        def look(self, item: Item) -> bool:
+            if len(self.seen) > 20:  # the caller's thread waits for the workers by now
+                begun.set()
+            time.sleep(0.02)
+            return super().look(item)
+
+    visitor = Slow()
+
+    def interrupt() -> None:
+        begun.wait()
+        _thread.interrupt_main()
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        walk(host, visitor, threads=3)
+    helper.join()
+    assert len(visitor.seen) < len(everything(host)) // 2
+    assert threading.active_count() == 1
+    assert not host.open_handles()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_callback_that_fails_ends_the_walk_and_is_no_objects_fault(host: SimulatedHost, threads: int) -> None:
+    def closed(*_: object) -> None:
+        raise BrokenPipeError(32, "the reader is gone")
+
+    visitor = Recording()
+    with pytest.raises(AclError, match="the reader is gone") as caught:
+        walk(host, visitor, Counter(host, closed), threads=threads)
+    assert caught.value.code == "acl.callback"
+    assert not visitor.errors
+    assert not host.open_handles()
