@@ -191,17 +191,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     target = _target(arguments)
     sandbox = Sandbox(target.policy, state_dir=arguments.state_dir, host=target.host)
     plan, disk = sandbox.plan(), sandbox.measure()
-    data = plan.to_dict() | {"mapping": target.mapping, "disk": [survey.to_dict() for survey in disk]}
+    data = plan.to_dict() | target.to_dict() | {"disk": [survey.to_dict() for survey in disk]}
     return _show(arguments, data, "\n".join((target.to_text() + plan.to_text(), survey_text(disk))).rstrip())
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from .explain import explain
 
+    if not arguments.path:
+        return _fail("check takes a path, and this one is empty", 2)
     target = _target(arguments)
     path = target.add(arguments.path)
     decision = explain(target.policy, path, arguments.access, host=target.host, state_dir=arguments.state_dir)
-    _show(arguments, decision.to_dict() | {"mapping": target.mapping}, target.to_text() + decision.to_text())
+    _show(arguments, decision.to_dict() | target.to_dict(), target.to_text() + decision.to_text())
     return 0 if decision.allowed else 1
 
 
@@ -210,7 +212,7 @@ def _enforcement(arguments: argparse.Namespace) -> int:
 
     target = _target(arguments)
     enforcement = Sandbox(target.policy, state_dir=arguments.state_dir, host=target.host).enforcement
-    return _show(arguments, enforcement.to_dict(), target.to_text() + enforcement.to_text())
+    return _show(arguments, enforcement.to_dict() | target.to_dict(), target.to_text() + enforcement.to_text())
 
 
 def _grants(arguments: argparse.Namespace) -> int:
