@@ -94,8 +94,8 @@ def _token(host: Host) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "session 0",
-            "a service, scheduled task or SSH session has no desktop: programs that load user32.dll end with "
-            "0xC0000142.",
+            "a service, scheduled task or SSH session has a window station without a display: programs that use "
+            "windows may end with 0xC0000142 there.",
             "Start it from the user's session.",
         )
     if own.logon is None:

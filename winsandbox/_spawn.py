@@ -106,7 +106,7 @@ def spawn(
         stdin, stdout, stderr: as in :class:`subprocess.Popen`; None is the caller's own stream.
         limits, ui_limits: what the job holds; the names in `ui_limits` are the keys of ``UI_LIMITS``.
         console: "private": the child has no window and no handle of the caller's console.
-        desktop: ``WinSta0\\name``, or None for the caller's.
+        desktop: ``station\\name``, or None for the caller's.
         require: whether a limit that the host refuses is an error, or a note ("best-effort").
         finished: called once with the process when nothing of its tree is left.
 

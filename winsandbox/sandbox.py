@@ -247,17 +247,19 @@ class Sandbox:
         job.close()
         if refused:
             enforcement = without_limits(enforcement, refusals(refused, self._require))
-        handle, desktop, note = desktop_for(host, plan)
-        if handle is not None:
-            unwind.enter_context(handle)
-        if note is not None:
+        desktop = desktop_for(host, plan)
+        if desktop.handle is not None:
+            unwind.enter_context(desktop.handle)
+        if desktop.remark is not None:
+            enforcement = replace(enforcement, notes=(*enforcement.notes, desktop.remark))
+        if desktop.missing is not None:
             if self._require != "best-effort":
                 raise EnforcementError(
-                    f"{note}.",
+                    f"{desktop.missing}.",
                     remedy="Take desktop='shared' into the policy, or accept it with require='best-effort'.",
                     code="enforcement.desktop",
                 )
-            enforcement = without_desktop(enforcement, note)
+            enforcement = without_desktop(enforcement, desktop.missing)
         applied = apply(
             host, plan, state, keep=self._keep, progress=self._progress, cancel=cancel, time_limit=time_limit
         )
@@ -276,7 +278,7 @@ class Sandbox:
             unwind.callback(log.close)
         enforcement = with_exceptions(enforcement, Aspect.PROTECTED_PLACES, applied.exceptions)
         enforcement = replace(enforcement, notes=enforcement.notes + applied.notes)
-        return _Ready(host, plan, token, applied, scratch, desktop, log), enforcement
+        return _Ready(host, plan, token, applied, scratch, desktop.name, log), enforcement
 
     def close(self) -> None:
         """End every process started here, release what the sandbox holds. Twice is once.
@@ -529,5 +531,5 @@ class _Ready:
     token: Handle
     applied: Applied
     scratch: Scratch
-    desktop: str
+    desktop: str | None
     log: AuditLog | None

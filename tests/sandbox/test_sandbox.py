@@ -9,6 +9,7 @@ import subprocess
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal
 
 import pytest
 
@@ -648,6 +649,42 @@ def test_a_desktop_that_cannot_be_made_is_an_error_or_a_report_entry(host: Simul
     host.fail("create_desktop", 1, 8)
     with Sandbox(Policy.workspace(ROOT, desktop="shared"), host=host):
         pass
+
+
+@pytest.mark.parametrize("desktop", ["private", "shared"])
+@pytest.mark.parametrize("restricting", [("logon", "everyone"), ("everyone",)])
+@pytest.mark.parametrize("session", [0, 1])
+def test_a_child_is_on_a_desktop_of_the_station_that_its_sandbox_is_in(
+    session: int, restricting: tuple[str, ...], desktop: Literal["private", "shared"]
+) -> None:
+    # A service's, a task's or an SSH session's station is not WinSta0, and a child that is sent there does not start.
+    host = SimulatedHost(session=session)
+    host.mkdir(ROOT)
+    host.add_program(TOOL, lambda process: 7)
+    policy = Policy.workspace(ROOT, desktop=desktop, restricting=restricting)
+    with Sandbox(policy, host=host) as sandbox:
+        assert sandbox.run([TOOL]).returncode == 7
+        unseen = [note for note in sandbox.enforcement.notes if "window station without a display" in note]
+        assert len(unseen) == (session == 0 and desktop == "private")
+
+
+@pytest.mark.parametrize("require", ["full", "best-effort"])
+def test_without_a_window_station_the_desktop_is_inherited_or_refused(
+    host: SimulatedHost, require: Literal["full", "best-effort"]
+) -> None:
+    host.add_program(TOOL, lambda process: 7)
+    host.fail("station", 1, 1459)
+    with Sandbox(Policy.workspace(ROOT, desktop="shared"), host=host) as sandbox:
+        assert sandbox.run([TOOL]).returncode == 7
+    host.fail("station", 1, 1459)
+    sandbox = Sandbox(POLICY, host=host, require=require)
+    if require == "full":
+        with pytest.raises(EnforcementError, match="no private desktop"):
+            sandbox.prepare()
+    else:
+        with sandbox:
+            assert sandbox.run([TOOL]).returncode == 7
+            assert sandbox.enforcement[Aspect.USER_INTERFACE].level is Level.NONE
 
 
 def test_limits_that_the_host_refuses_are_an_error_or_taken_back(host: SimulatedHost) -> None:
