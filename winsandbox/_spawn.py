@@ -8,6 +8,7 @@ Source: "CreateProcessAsUserW", "Process Creation Flags" and "JOBOBJECT_BASIC_UI
 
 from __future__ import annotations
 
+import ntpath
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from ._host import JobLimits, StartRequest
 from ._pipes import Pump, Redirection, Stream, TextMode, open_end, open_streams, text_mode
 from ._resolve import command_line, plain, resolve
 from ._tree import Tree
-from .errors import EnforcementError, SpawnError
+from .errors import EnforcementError, SpawnError, WinError
 from .policy import UI_LIMITS as _UI_NAMES
 from .process import Arguments, Process
 
@@ -173,6 +174,7 @@ def prepare(
     if console not in ("private", "shared"):
         raise ValueError(f'console must be "private" or "shared", not {console!r}')
     ui = ui_mask(ui_limits)
+    _check_directory(host, cwd)
     found = resolve(host, words[0], environment, cwd=cwd)
     line = command_line(found.application, words[1:])
     application = found.application
@@ -182,6 +184,23 @@ def prepare(
     return Recipe(
         *(token, application, line, environment, plain(cwd), limits, ui, console, desktop, require, found.warnings)
     )
+
+
+def _check_directory(host: Host, cwd: str) -> None:
+    """Windows' own refusal would name the program and not the directory."""
+    try:
+        found = host.files.query(cwd)
+    except OSError:
+        return  # not to be looked at from here; the start tells
+    if found is None or not found.directory:
+        what = "does not exist" if found is None else "is no directory"
+        raise SpawnError(
+            f"the working directory {cwd} {what}.",
+            cause=WinError(267, "CreateProcessAsUserW", cwd),
+            path=cwd,
+            remedy="Name an existing directory; a relative one is taken from the workspace.",
+            code="spawn.cwd",
+        )
 
 
 def ui_mask(names: Sequence[str]) -> int:
@@ -197,7 +216,7 @@ def arguments(args: object) -> list[str]:
 
     Raises:
         TypeError: a string (which a shell would have to split), or items that are neither str nor paths.
-        ValueError: nothing to start.
+        ValueError: nothing to start, or a NUL.
     """
     if isinstance(args, (str, bytes, os.PathLike)):
         raise TypeError(
@@ -211,7 +230,28 @@ def arguments(args: object) -> list[str]:
             raise TypeError(f"args must hold str or os.PathLike[str], not {type(word).__name__}")
     if not words:
         raise ValueError("args is empty: there is no command to start")
+    if not words[0]:
+        raise ValueError("the command is empty")
+    if any("\0" in word for word in words):
+        raise ValueError("an argument holds a NUL character")
     return words
+
+
+def directory(cwd: object, workspace: str) -> str:
+    """A working directory as the caller wrote it -> absolute; a relative one lies in the workspace.
+
+    Raises:
+        TypeError: neither str nor a path.
+        ValueError: it depends on something else than the workspace (a drive's working directory), or is empty.
+    """
+    text = os.fspath(cwd) if isinstance(cwd, os.PathLike) else cwd
+    if not isinstance(text, str):
+        raise TypeError(f"cwd must be a str or os.PathLike[str], not {type(cwd).__name__}")
+    drive, rest = ntpath.splitdrive(text)
+    rooted = rest[:1] in ("\\", "/")
+    if not text or rooted != bool(drive) or not (drive or workspace):
+        raise ValueError(f"cwd must be absolute, or relative to the workspace, which {text!r} is not")
+    return text if drive else ntpath.normpath(ntpath.join(workspace, text))
 
 
 def start(

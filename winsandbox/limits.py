@@ -34,7 +34,9 @@ class Limits:
     Attributes:
         memory: bytes of committed memory of all its processes together (JobMemoryLimit). An allocation beyond it
             fails; the job is not ended.
-        processes: how many of its processes may live at once (ActiveProcessLimit), the first one counted.
+        processes: how many of its processes may live at once (ActiveProcessLimit), the first one counted. The console
+            host (conhost.exe) that Windows starts for a console program may count as well, one for each console: not
+            shown on a real machine, so leave room for it.
         cpu_time: seconds of user-mode CPU time of all its processes together (PerJobUserTimeLimit); then the job ends.
             Kernel-mode time does not count.
         wall_time: seconds from the spawn until the job is ended.

@@ -22,7 +22,7 @@ from ._count import Survey, survey_walk
 from ._desktop import desktop_for
 from ._host import Handle, Host, default_host
 from ._plan import Plan, make_plan, refuse_caller, session_sid
-from ._spawn import limited_job, refusals, ui_mask
+from ._spawn import arguments, directory, limited_job, refusals, ui_mask
 from ._spawn import spawn as _spawn
 from ._state import Scratch, State
 from ._surroundings import child_files, environment, stub_files
@@ -230,7 +230,8 @@ class Sandbox:
             facts,
             secret=state.secret(),
             session=session_sid(host.processes.random(12)),
-            proven=state.proven(self.policy),
+            # Of roots that are refused anyway nothing is asked: they may not exist.
+            proven=None if facts.mistakes else state.proven(self.policy),
         )
         if self._require == "proven" and (missing := unproven(plan.enforcement)):
             raise EnforcementError(
@@ -343,7 +344,8 @@ class Sandbox:
                 ``["cmd", "/c", ...]`` spelled out.
             stdin, stdout, stderr: None (this process's own), PIPE, DEVNULL, STDOUT (stderr only), a file descriptor or
                 a file object. A stream of ours that is a console is pumped, never handed over.
-            cwd: the working directory; None: the workspace.
+            cwd: the working directory, absolute or relative to the workspace (not to this process's own); None: the
+                workspace.
             env: the whole environment, as in Popen; None: this process's, through ``policy.environment``. TEMP, TMP
                 and the network shim are set in either case.
             text, encoding, errors, universal_newlines, bufsize: as in Popen.
@@ -351,6 +353,7 @@ class Sandbox:
 
         Raises:
             TypeError: `args` is a string.
+            ValueError: `args` is empty; a `cwd` that is relative to something else than the workspace.
             CommandNotFound, CommandRefused, SpawnError: it was not started; nothing is left of the attempt.
             EnforcementError: a limit that this host refuses.
             As :meth:`prepare`, when this is the first command.
@@ -467,6 +470,9 @@ class Sandbox:
             raise TypeError(
                 "args must be a sequence such as ['git', 'status']; for a shell's line write ['cmd', '/c', line]"
             )
+        # What is wrong with the call itself is told before anything is written to disk for it.
+        arguments(args)
+        place = None if cwd is None else directory(cwd, self.policy.cwd)
         self.prepare()
         with self._lock:
             ready = self._ready
@@ -477,7 +483,7 @@ class Sandbox:
         parameters = {
             "args": args,
             "environment": environment(self.policy, ready.scratch, ready.host.processes.environment(), env),
-            "cwd": str(cwd) if cwd is not None else self.policy.cwd or ready.scratch.temp,
+            "cwd": (self.policy.cwd or ready.scratch.temp) if place is None else place,
             "limits": limits if limits is not None else self.policy.limits,
             "ui_limits": self.policy.ui_limits,
             "console": self.policy.console,

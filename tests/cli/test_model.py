@@ -12,7 +12,8 @@ from tests.capabilities import needs
 from tests.cli.commandline import winsandbox
 from winsandbox._commandline import Target, absolute, target
 from winsandbox._paths import REFUSALS
-from winsandbox.policy import Policy, PolicyError
+from winsandbox.errors import PolicyError
+from winsandbox.policy import Policy
 
 pytestmark = needs("no windows")
 
@@ -243,6 +244,10 @@ def test_a_policy_file_that_the_command_could_rewrite_is_refused(project: Path) 
         (["check"], 2, "required"),
         (["nonsense"], 2, "invalid choice"),
         (["run", "--root", "/tmp"], 125, "no command given"),
+        (["run", "--timeout", "nan", "--", "git"], 125, "'nan' is no number"),
+        (["run", "--timeout", "-1", "--", "git"], 125, "'-1' is no number"),
+        (["run", "--timeout", "0", "--", "git"], 125, "0 seconds"),
+        (["prune", "--days", "inf"], 2, "'inf' is no number"),
         (["run", "--root", "/tmp", "--", "git", "status"], 125, "on Windows only"),
         (["forget"], 2, "a root or --all"),
         (["grants"], 125, "on Windows only"),
