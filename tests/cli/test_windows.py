@@ -88,7 +88,7 @@ def test_a_users_mistake_is_told_once_and_names_what_is_wrong(scratch: Path) -> 
     chosen = options(scratch)
     place = str(scratch / "root")
     for changed, code, words in (
-        (chosen + ["--cwd", "nope"], 126, rf"{place}\nope does not exist"),
+        ([*chosen, "--cwd", "nope"], 126, rf"{place}\nope does not exist"),
         ([word if word != place else str(scratch / "none") for word in chosen], 125, "none: does not exist"),
         ([word if word != place else "" for word in chosen], 125, "is empty"),
         ([word if word != place else "name. " for word in chosen], 125, "ends with a dot or a space"),
