@@ -160,9 +160,9 @@ def test_a_part_of_the_quick_tests_passes_against_a_copy_in_a_zip(
     shutil.rmtree(tmp_path / "copy")
     (tmp_path / "tests of it").mkdir()
     quick_tests(tmp_path / "tests of it")
-    done = run_tests(tmp_path / "tests of it", ["tests/errors", "tests/plan/test_plan.py"], package=archive)
+    done = run_tests(tmp_path / "tests of it", ["tests/plan/test_plan.py"], package=archive)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) > 40, done.stdout[-1000:]
+    assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) > 20, done.stdout[-1000:]
 
 
 # The tests themselves are assert statements, which -O takes out; so what has to hold there is raised by hand.
