@@ -243,6 +243,8 @@ class SimulatedHost(Arranging):
             record.streams = [self._standard_stream(number) for number in (0, 1, 2)]
             machine.processes[record.pid] = record
             record.start(keeping)
+        record.begin()
+        with machine.lock:
             machine.clock.called()
             machine.clock.wait(lambda: record.ended, None)
         if raised:

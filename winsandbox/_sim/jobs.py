@@ -85,6 +85,7 @@ class ProcessRecord:
         self.read_bytes = 0
         self.written_bytes = 0
         self._wake: tuple[int, int] | None = None
+        self._program: Program | None = None
 
     @property
     def pid(self) -> int:
@@ -114,9 +115,19 @@ class ProcessRecord:
             return self._wake[0]
 
     def start(self, program: Program) -> None:
-        """Run `program` in a thread."""
+        """Count as running; with the machine's lock held. The thread follows, without it: :meth:`begin`."""
         self.machine.clock.runs(self)
-        threading.Thread(target=self._main, args=(program,), name=f"simulated {self.pid}", daemon=True).start()
+        self._program = program
+
+    def begin(self) -> None:
+        """Run the program in a thread; *without* the machine's lock.
+
+        Starting a thread waits for its first steps, and a garbage collection in them that closes a forgotten handle
+        waits for the lock.
+        """
+        program, self._program = self._program, None
+        if program is not None:
+            threading.Thread(target=self._main, args=(program,), name=f"simulated {self.pid}", daemon=True).start()
 
     def _main(self, program: Program) -> None:
         from .program import SimulatedProcess
@@ -307,6 +318,8 @@ def start(
     console: int = 0,
 ) -> ProcessRecord:
     """Start the program at `image`; `opener` is who opens its file. The streams become the process's own.
+
+    The caller calls ``begin`` when it has let go of the machine's lock.
 
     `desktop` is None where the process cannot be connected to the one that was asked for; `console` is its starter's,
     which it shares unless `flags` say otherwise.

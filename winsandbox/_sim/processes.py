@@ -177,7 +177,9 @@ class SimProcesses:
                     if stream is not None:
                         stream.closed()
                 raise
-            return Started(self._caller.own(ProcessObject(record)), record.pid)
+            started = Started(self._caller.own(ProcessObject(record)), record.pid)
+        record.begin()
+        return started
 
     def _desktop(self, name: str | None, token: SimulatedToken) -> str | None:
         """The desktop that a process with `token` is connected to, or None where it cannot be."""

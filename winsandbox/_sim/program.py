@@ -86,7 +86,9 @@ class SimulatedProcess(FileCalls):
                     if stream is not None:
                         stream.closed()
                 raise
-            return SpawnedProcess(self._record, record)
+            spawned = SpawnedProcess(self._record, record)
+        record.begin()
+        return spawned
 
     def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None) -> Completed:
         """Spawn, collect what it prints through a pipe of this process's own, and wait."""
