@@ -268,6 +268,9 @@ class Applied:
         if row is None:
             raise AclError("the grant was forgotten by another process.", path=grant.root.path, code="acl.forgotten")
         recipe = self._recipe(grant)
+        if row.low and row.state != "complete":
+            # Its walk was interrupted. Finished without the labels it would pass for complete for the next one at Low.
+            recipe = replace(recipe, low=True)
         self._create_missing(grant)
         places = self._placed[str(grant.sid)]
         if row.state == "complete" and self._has(grant.root.identity, recipe, "root"):
