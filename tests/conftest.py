@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from tests import capabilities
+from tests.security import oracle
 
 for _name, _examples in (("ci", 100), ("wine", 10), ("deep", 5000)):
     hypothesis.settings.register_profile(
@@ -30,6 +31,14 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def pytest_report_header() -> str:
     wine = capabilities.wine_version()
     return f"python: {sys.version.split()[0]} on {sys.platform}" + (f", Wine {wine}" if wine else "")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was compared with other implementations: how many cases were left, and what was excused."""
+    if oracle.REPORT:
+        terminalreporter.section("compared with other implementations")
+        for line in oracle.REPORT:
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(trylast=True)

@@ -77,20 +77,25 @@ descriptors = st.builds(
     st.sampled_from((0, 0, 0xA5)),
 )
 
-# What SDDL can say.
-text_aces = st.one_of(
-    st.builds(_ace, st.sampled_from((0x00, 0x01, 0x02, 0x03, 0x11, 0x13, 0x14)), ace_flags, U32, sids),
-    st.builds(
-        _ace,
-        st.sampled_from((0x05, 0x06, 0x07, 0x08)),
-        ace_flags,
-        U32,
-        sids,
-        st.just(b""),
-        st.builds(lambda first, second: _object_part(0, first, second), guids, guids),
-    ),
-)
-text_acls = st.lists(text_aces, max_size=6).map(Acl)
+
+# What SDDL can say: entries in the list where they belong.
+def _text_aces(kinds: tuple[int, ...], object_kinds: tuple[int, ...]) -> st.SearchStrategy[Ace]:
+    return st.one_of(
+        st.builds(_ace, st.sampled_from(kinds), ace_flags, st.just(0) | U32, sids),
+        st.builds(
+            _ace,
+            st.sampled_from(object_kinds),
+            ace_flags,
+            st.just(0) | U32,
+            sids,
+            st.just(b""),
+            st.builds(lambda first, second: _object_part(0, first, second), guids, guids),
+        ),
+    )
+
+
+text_dacls = st.lists(_text_aces((0x00, 0x01), (0x05, 0x06)), max_size=6).map(Acl)
+text_sacls = st.lists(_text_aces((0x02, 0x03, 0x11, 0x13, 0x14), (0x07, 0x08)), max_size=6).map(Acl)
 
 
 @st.composite
@@ -98,8 +103,11 @@ def text_descriptors(draw: st.DrawFn) -> SecurityDescriptor:
     """Only control bits that have letters, and those only beside a list that is there or NULL."""
     control = 0
     lists: list[Acl | None] = []
-    for present, bits in ((0x0004, (0x0100, 0x0400, 0x1000)), (0x0010, (0x0200, 0x0800, 0x2000))):
-        acl = draw(st.none() | text_acls)
+    for present, bits, acls_there in (
+        (0x0004, (0x0100, 0x0400, 0x1000), text_dacls),
+        (0x0010, (0x0200, 0x0800, 0x2000), text_sacls),
+    ):
+        acl = draw(st.none() | acls_there)
         if acl is not None or draw(st.booleans()):
             control |= present
             for bit in bits:

@@ -6,10 +6,11 @@ See README.md for what this protects and what it does not. Importing works, and 
 # The map. A request goes through these files, in this order; the pure ones know nothing of Windows calls:
 #
 #   policy.py            what is allowed (environment.py, limits.py, network.py: its parts)
-#   _survey.py           reads from a host the facts that the policy needs
+#   _survey.py           reads from a host the facts that the policy needs (_places.py: what has to be protected)
 #   _plan.py             pure: policy + facts -> plan (with _verdicts.py: what may be promised about it)
 #   _token.py            token recipe -> restricted token, read back
-#   _apply.py            writes the plan's ACEs (_edits.py, _walk.py) through the ledger (_ledger.py, _state.py)
+#   _apply.py            puts the plan's ACEs on disk (_placing.py, _edits.py, _walk.py) through the ledger (_ledger.py,
+#                        _state.py), and watches what comes up meanwhile (_watch.py)
 #   _spawn.py            process recipe -> process in a job (_resolve.py, _pipes.py, _desktop.py, _async.py)
 #   sandbox.py           those calls and the lifetime; process.py: what spawn returns
 #
@@ -89,6 +90,7 @@ __all__ = [
     "UnsupportedHost",
     "Verdict",
     "WinError",
+    "WorkingDirectoryError",
     "__version__",
     "audit",
     "doctor",
@@ -106,7 +108,7 @@ _HOMES = {
         (
             *("AclError", "CommandNotFound", "CommandRefused", "EnforcementError", "GrantInUse", "LedgerError"),
             *("Mistake", "PolicyError", "RootRefused", "SandboxClosed", "SandboxError", "SpawnError", "TokenError"),
-            *("UnsupportedHost", "WinError"),
+            *("UnsupportedHost", "WinError", "WorkingDirectoryError"),
         ),
         "errors",
     ),

@@ -346,5 +346,10 @@ def _show(arguments: argparse.Namespace, data: Mapping[str, object], text: str) 
     return 0
 
 
+def _exit_status(code: int) -> int:
+    """`code` as a signed C int, as which Windows' Python hands it on: above 2**31 it would come out as -1."""
+    return code - 2**32 if code >= 2**31 else code
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(_exit_status(main()))

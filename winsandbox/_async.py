@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ._pipes import DRAIN_SECONDS, Redirection, Stream, open_streams
 from ._spawn import Console, Require, prepare, start
 from .errors import UnsupportedHost
-from .process import GRACE_SECONDS, Arguments, ProcessBase
+from .process import Arguments, ProcessBase
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,6 +48,7 @@ async def spawn_async(
     desktop: str | None = None,
     require: Require = "full",
     finished: Callable[[Any], None] | None = None,
+    forgotten: Callable[[Any], None] | None = None,
     started: Callable[[Any], None] | None = None,
 ) -> AsyncProcess:
     """What :func:`._spawn.spawn` is for threads: the pipes are overlapped, and no stream needs a thread.
@@ -73,6 +74,7 @@ async def spawn_async(
             notes=notes,
             shared_console=console == "shared",
             finished=finished,
+            forgotten=forgotten,
         )
         if started is not None:
             started(process)
@@ -98,6 +100,16 @@ class _Ends:
     def close(self) -> None:
         for transport in self.transports:
             transport.close()
+
+    def close_without_loop(self) -> None:
+        """When the loop is closed: it would call this method of its transports soon, and no longer does."""
+        for transport in self.transports:
+            with contextlib.suppress(RuntimeError):  # "Event loop is closed", after it was marked as closing
+                transport.close()
+            lost: Callable[[object], None] | None = getattr(transport, "_call_connection_lost", None)
+            if lost is not None:
+                with contextlib.suppress(Exception):  # by others' callbacks on that loop; the pipe is closed first
+                    lost(None)
 
 
 async def _connect(host: Host, streams: Sequence[Stream], limit: int, undo: ExitStack) -> _Ends:
@@ -150,13 +162,24 @@ class AsyncProcess(ProcessBase):
         pumps: Sequence[Pump] = (),
         notes: Sequence[str] = (),
         shared_console: bool = False,
-        finished: Callable[[AsyncProcess], None] | None = None,
+        finished: Callable[[Any], None] | None = None,
+        forgotten: Callable[[Any], None] | None = None,
     ) -> None:
-        super().__init__(host, tree, args, pumps=pumps, notes=notes, shared_console=shared_console, finished=finished)
+        super().__init__(
+            host,
+            tree,
+            args,
+            pumps=pumps,
+            notes=notes,
+            shared_console=shared_console,
+            finished=finished,
+            forgotten=forgotten,
+        )
         self.stdin, self.stdout, self.stderr = ends.stdin, ends.stdout, ends.stderr
         self._ends = ends
         self._loop = asyncio.get_running_loop()
         self._end_seen = asyncio.Event()
+        self._communicating = False
         self._watch_end()
 
     # --- the end of the first process -----------------------------------------------------------------------------
@@ -196,7 +219,7 @@ class AsyncProcess(ProcessBase):
         except BaseException:
             self.kill()
             raise
-        await self._over(GRACE_SECONDS)
+        await self._over()
         return self._code()
 
     async def communicate(
@@ -208,7 +231,17 @@ class AsyncProcess(ProcessBase):
 
         Returns:
             (stdout, stderr): None for a stream that is no pipe.
+
+        Raises:
+            TypeError: `input` is neither bytes, bytearray nor memoryview; nothing was sent.
+            ValueError: input at a second call.
+            RuntimeError: another task is reading one of the streams. The process goes on running.
         """
+        if input is not None and not isinstance(input, (bytes, bytearray, memoryview)):
+            raise TypeError(f"input must be a bytes-like object, not {type(input).__name__}")
+        if input and self._communicating:
+            raise ValueError("Cannot send input after starting communication")
+        self._communicating = True
         chunks: tuple[list[bytes], list[bytes]] = ([], [])
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -219,29 +252,44 @@ class AsyncProcess(ProcessBase):
             ]
             if self.stdin is not None:
                 tasks.append(asyncio.create_task(_feed(self.stdin, input)))
-            await self._until_end()
-            if tasks:
-                await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
-        except BaseException:
-            self.kill()
+            await self._carried(tasks)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.kill()
             raise
         finally:
             for task in tasks:
                 task.cancel()
-        await self._over(GRACE_SECONDS)
+                task.add_done_callback(_ignored)
+        await self._over()
         return (
             None if self.stdout is None else b"".join(chunks[0]),
             None if self.stderr is None else b"".join(chunks[1]),
         )
 
-    async def _over(self, seconds: float) -> None:
-        """Off the loop's thread where it has to wait: a job is not something that the loop can wait for."""
+    async def _carried(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for the end of the process, and then a little for what carries its streams; raise what that raises."""
+        end = asyncio.create_task(self._until_end())
+        try:
+            waiting: set[asyncio.Task[None]] = {end, *tasks}
+            while not end.done():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                _raise_first(done)
+            if waiting:
+                done, _ = await asyncio.wait(waiting, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+                _raise_first(done)
+        finally:
+            end.cancel()
+
+    async def _over(self) -> None:
+        """Off the loop's thread: a job is nothing that the loop can wait for, and what follows its end takes a while.
+
+        That is the look for violations and the line in the audit log.
+        """
         if self.stdin is not None:
             self.stdin.close()
-        if self._tree.settle(0):
-            self._finish()
-            return
-        await asyncio.to_thread(self._ended, seconds)
+        if not self._reported:
+            await asyncio.to_thread(self._ended, None)
 
     # --- the whole tree -------------------------------------------------------------------------------------------
 
@@ -262,8 +310,10 @@ class AsyncProcess(ProcessBase):
 
     def _release(self) -> None:
         # The transports belong to the loop's thread; close may be called from any.
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and has closed them
+        try:
             self._loop.call_soon_threadsafe(self._ends.close)
+        except RuntimeError:  # the loop is closed, and nobody else will
+            self._ends.close_without_loop()
 
 
 def _wait_in_thread(tree: Tree, loop: asyncio.AbstractEventLoop, seen: asyncio.Event) -> None:
@@ -272,6 +322,17 @@ def _wait_in_thread(tree: Tree, loop: asyncio.AbstractEventLoop, seen: asyncio.E
         tree.wait(None)
     with contextlib.suppress(RuntimeError):  # the loop was closed before: nobody waits any more
         loop.call_soon_threadsafe(seen.set)
+
+
+def _raise_first(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.result()
+
+
+def _ignored(task: asyncio.Task[None]) -> None:
+    # Asked for, or asyncio would complain: one error was raised already, the others say the same.
+    if not task.cancelled():
+        task.exception()
 
 
 async def _collect(reader: asyncio.StreamReader, into: list[bytes]) -> None:

@@ -1,14 +1,15 @@
-"""The end of a command: what got through, a log record, and a line in the audit log.
+"""The end of a command, or of the attempt to start one: what got through, log records, a line in the audit log.
 
 The audit log has one JSON line for each command; it is in the state directory, where no child can write or delete.
 
 A line is written when a command ended: what ran, under which policy, what was promised, how it ended, what got through.
-The file only grows; the user removes it. The environment is not in it.
+One that could not be started has ``error`` and ``code`` instead. The file only grows; the user removes it. The
+environment is not in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from . import _log
@@ -84,12 +85,48 @@ def report_end(
         "limit": process.limit,
         "violations": [str(violation) for violation in process.violations],
     }
-    weight: _log.Weight = "warning" if process.violations else "info"
-    _log.record("ended", f"process {process.pid} ended with {process.returncode}", weight=weight, **facts)
+    for violation in process.violations:
+        _log.record(
+            "violation", str(violation), weight="warning", policy=policy, pid=process.pid, **violation.to_dict()
+        )
+    _log.record("ended", f"process {process.pid} ended with {process.returncode}", weight="info", **facts)
+    failed = _write(log, {**facts, "enforcement": None if enforcement is None else enforcement.to_dict()})
+    if failed:
+        process.notes = (*process.notes, failed)
+
+
+def report_failure(
+    error: Exception,
+    log: AuditLog | None,
+    *,
+    policy: str,
+    argv: Sequence[str],
+    cwd: object,
+    enforcement: Enforcement | None,
+) -> None:
+    """Record a command that could not be started. Raises nothing that the host can cause: `error` is to be raised."""
+    facts: dict[str, object] = {
+        "policy": policy,
+        "argv": list(argv),
+        "cwd": str(cwd),
+        "returncode": None,
+        "error": str(error),
+        "code": getattr(error, "code", "") or type(error).__name__,
+        "winerror": getattr(error, "winerror", None) or None,
+    }
+    # No warning: the caller gets the error, and where logging is not set up a warning is printed.
+    _log.record("spawn-failed", f"{argv[0]} was not started: {error}", weight="info", **facts)
+    _write(log, {**facts, "enforcement": None if enforcement is None else enforcement.to_dict()})
+
+
+def _write(log: AuditLog | None, entry: Mapping[str, object]) -> str:
+    """Append the line if there is a log; what went wrong, in words, or ""."""
     if log is None:
-        return
+        return ""
     try:
-        log.record({**facts, "enforcement": None if enforcement is None else enforcement.to_dict()})
+        log.record(entry)
     except OSError as error:
-        process.notes = (*process.notes, f"the audit log was not written: {error}")
-        _log.record("audit-log-failed", f"the audit log was not written: {error}", weight="warning", **facts)
+        said = f"the audit log was not written: {error}"
+        _log.record("audit-log-failed", said, weight="warning", policy=entry["policy"], argv=entry["argv"])
+        return said
+    return ""

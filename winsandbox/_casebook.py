@@ -4,8 +4,8 @@ Every case carries the proof that it could have failed: beside each denial stand
 where it is allowed. A host on which nothing starts fails the twins.
 
 Some cases show a known hole. Their expectation is ``open``: the operation gets through, and then no sandbox of that
-configuration may say ``enforced`` for the aspect. Where one of a policy's switches closes the hole, the expectation
-says so: ``Try("delete ...", "open", low="denied")``.
+configuration may say ``enforced`` for the aspect, and its report has to name the hole (``named``). Where one of a
+policy's switches closes the hole, the expectation says so: ``Try("delete ...", "open", low="denied")``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ __all__ = ["VARIANTS", "Case", "Content", "Descriptor", "Expected", "Need", "Pha
 Expected = Literal["allowed", "denied", "open", "discouraged"]
 Flag = Literal["low", "unguarded", "alone"]
 # What a host must have for a case, beside cmd.exe. "model": what only a simulated host can be asked.
-Need = Literal["links", "symlinks", "streams", "no acls", "share", "python", "model"]
+Need = Literal[
+    "links",
+    "symlinks",
+    "streams",
+    "no acls",
+    "second volume",
+    "share",
+    "proxy",
+    "console",
+    "python",
+    "model",
+]
 
 VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "default": {},
@@ -51,22 +62,29 @@ class Try:
 
     Attributes:
         operation: in the language of ``_operations``; ``%ROOT%``, ``%OUTSIDE%``, ``%SECOND%`` and ``%BASE%`` are
-            directories of the case.
+            directories of the case, ``%STATE%`` the state directory, ``%USERTEMP%`` the user's own TEMP, ``%DRIVE%``
+            the root of the volume, ``%STAMP%`` a name that nobody else has.
         expected: what must happen.
         instead: for a policy with that flag (the first one that holds counts), what must happen.
         user: it is the user who does it, outside of any sandbox, while the sandbox lives.
+        named: where it is ``open``: words of which the report must have one, in an exception where the level holds, in
+            the reason where nothing is promised.
     """
 
     operation: Operation
     expected: Expected
     instead: tuple[tuple[str, Expected], ...]
     user: bool
+    named: tuple[str, ...]
 
-    def __init__(self, operation: str, expected: Expected, *, user: bool = False, **instead: Expected) -> None:
+    def __init__(
+        self, operation: str, expected: Expected, *named: str, user: bool = False, **instead: Expected
+    ) -> None:
         object.__setattr__(self, "operation", parse_line(operation))
         object.__setattr__(self, "expected", expected)
         object.__setattr__(self, "instead", tuple(instead.items()))
         object.__setattr__(self, "user", user)
+        object.__setattr__(self, "named", named)
 
     def expectation(self, flags: frozenset[Flag]) -> Expected:
         """What must happen under a policy with these flags."""
@@ -91,7 +109,7 @@ class Content(NamedTuple):
 
 
 class Descriptor(NamedTuple):
-    """A descriptor that is set on something that exists, as SDDL; ``%USER%`` is the user's SID."""
+    """A descriptor that is set on something that exists, as SDDL; ``%USER%`` and ``%LOGON%`` are the user's SIDs."""
 
     path: str
     sddl: str
@@ -107,6 +125,7 @@ class Phase:
         roots: the writable roots, the workspace first; none: a read-only policy in %ROOT%.
         protect: instead of the default protected names.
         changes: further arguments of the policy.
+        environment: variables that the user has besides.
         keep: whether the grant stays on disk for the next phase.
         refused: the code with which the sandbox must refuse to start; then nothing is tried.
         violations: names below %ROOT% of which each must be reported after some command.
@@ -117,6 +136,7 @@ class Phase:
     roots: tuple[str, ...] = ("%ROOT%",)
     protect: tuple[str, ...] = Protect.DEFAULT
     changes: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     keep: Literal["session", "forever"] = "session"
     refused: str = ""
     violations: tuple[str, ...] = ()

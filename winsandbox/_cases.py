@@ -1,5 +1,5 @@
 """The conformance cases, as data: ``CASES``. Those about protected places stand in ``_cases_protected``, those about
-writing outside in ``_cases_writes``.
+writing outside in ``_cases_writes`` and ``_cases_places``.
 
 Read one as: under this policy, with this on disk, these operations must come to that. ``prove`` runs the quick ones on
 the machine at hand, the tests run all on a simulated host, in every configuration, and on Windows what it can be asked.
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ._casebook import Case, Descriptor, Need, Phase, Try, by_user
+from ._cases_places import PLACES
 from ._cases_protected import PROTECTED
 from ._cases_writes import NOTES, WRITES
 from .enforcement import Aspect
@@ -32,8 +33,8 @@ _DELETES: Final = (
             Phase(
                 (
                     Try("delete notes.txt", "allowed"),
-                    Try(r"delete %OUTSIDE%\notes.txt", "open", low="denied"),
-                    Try(r"rmdir %OUTSIDE%\empty", "open", low="denied"),
+                    Try(r"delete %OUTSIDE%\notes.txt", "open", "FILE_DELETE_CHILD", low="denied"),
+                    Try(r"rmdir %OUTSIDE%\empty", "open", "FILE_DELETE_CHILD", low="denied"),
                 ),
                 setup=(*NOTES, r"mkdir %OUTSIDE%\empty"),
             ),
@@ -63,7 +64,7 @@ _DELETES: Final = (
             Phase(
                 (
                     Try("rename notes.txt moved.txt", "allowed"),
-                    Try(r"rename %OUTSIDE%\notes.txt stolen.txt", "open", low="denied"),
+                    Try(r"rename %OUTSIDE%\notes.txt stolen.txt", "open", "FILE_DELETE_CHILD", low="denied"),
                 ),
                 setup=NOTES,
             ),
@@ -79,14 +80,16 @@ _DELETES: Final = (
                     Try("rename notes.txt renamed.txt", "allowed"),
                     Try("delete renamed.txt", "allowed"),
                     Try(r"delete %OUTSIDE%\made.txt", "denied"),
-                    Try(r"rename %OUTSIDE%\made.txt stolen.txt", "denied"),
-                    by_user(r"delete %OUTSIDE%\made.txt"),
+                    Try(r"rename %OUTSIDE%\other.txt stolen.txt", "denied"),
+                    by_user(r"write %OUTSIDE%\third.txt"),
+                    by_user(r"delete %OUTSIDE%\third.txt"),
                 ),
                 setup=(
                     "mkdir %OUTSIDE%",
                     "write notes.txt",
                     Descriptor("%OUTSIDE%", _MODIFY_ONLY),
                     r"write %OUTSIDE%\made.txt",
+                    r"write %OUTSIDE%\other.txt",
                 ),
             ),
         ),
@@ -101,7 +104,7 @@ _DELETES: Final = (
                 (
                     Try("write notes.txt", "allowed"),
                     Try("delete notes.txt", "allowed"),
-                    Try(r"delete %OUTSIDE%\made.txt", "open"),
+                    Try(r"delete %OUTSIDE%\made.txt", "open", "labelled Low", "FILE_DELETE_CHILD"),
                     Try(r"write %OUTSIDE%\new.txt", "denied"),
                 ),
                 setup=(
@@ -123,8 +126,8 @@ _REST: Final = (
             Phase(
                 (
                     Try("read notes.txt", "allowed"),
-                    Try(r"read %OUTSIDE%\notes.txt", "open"),
-                    Try("list %OUTSIDE%", "open"),
+                    Try(r"read %OUTSIDE%\notes.txt", "open", "reads whatever"),
+                    Try("list %OUTSIDE%", "open", "reads whatever"),
                 ),
                 setup=NOTES,
             ),
@@ -136,10 +139,32 @@ _REST: Final = (
         Aspect.NETWORK,
         "is led to a port where nobody listens; without the shim it gets out",
         (
-            Phase((Try("http http://example.com/", "discouraged"), Try("connect example.com 443", "open"))),
+            Phase(
+                (
+                    Try("http http://example.com/", "discouraged"),
+                    Try("connect example.com 443", "open", "opens a socket itself"),
+                ),
+            ),
             Phase((Try("http http://example.com/", "allowed"),), changes={"network": NetworkShim.off()}),
         ),
         needs=_MODEL,
+    ),
+    Case(
+        "a proxy of the user's that is kept",
+        Aspect.NETWORK,
+        "the policy leaves the variable as it is; and who asks nobody reaches the loopback",
+        (
+            Phase(
+                (
+                    Try("http http://example.com/", "allowed"),
+                    Try("http http://%PROXY%/", "open", "opens a socket itself"),
+                ),
+                changes={"network": NetworkShim(keep=("HTTP_PROXY",))},
+                environment={"HTTP_PROXY": "http://%PROXY%"},
+            ),
+            Phase((Try("http http://example.com/", "discouraged"),), environment={"HTTP_PROXY": "http://%PROXY%"}),
+        ),
+        needs=frozenset({"proxy", "python"}),
     ),
     Case(
         "set a registry value",
@@ -163,7 +188,11 @@ _REST: Final = (
             Phase(
                 (
                     Try(r"registry-read HKCU\Software\Open", "allowed"),
-                    Try(r"registry-set HKCU\Software\Open value", "open", low="denied", alone="denied"),
+                    Try(
+                        *(r"registry-set HKCU\Software\Open value", "open", "keys that Everyone may write"),
+                        low="denied",
+                        alone="denied",
+                    ),
                     Try(r"registry-set HKCU\Software\Microsoft value", "denied"),
                 ),
             ),
@@ -184,8 +213,8 @@ _REST: Final = (
                     Try("process vm-write", "denied"),
                     Try("process dup-handle", "denied"),
                     Try("process create-thread", "denied"),
-                    Try("process terminate", "open"),
-                    Try("process vm-read", "open", low="denied"),
+                    Try("process terminate", "open", "PROCESS_TERMINATE"),
+                    Try("process vm-read", "open", "PROCESS_VM_READ", low="denied"),
                 ),
             ),
         ),
@@ -208,12 +237,22 @@ _REST: Final = (
         needs=_PYTHON,
     ),
     Case(
+        "a shared console",
+        Aspect.CONSOLE,
+        "only where the policy shares it is the child on the console of the process that started it",
+        (
+            Phase((Try("console", "open", "shares the console"),), changes={"console": "shared"}),
+            Phase((Try("process query", "allowed"), Try("console", "denied"))),
+        ),
+        needs=frozenset({"python", "console"}),
+    ),
+    Case(
         "the desktop",
         Aspect.USER_INTERFACE,
         "the child has a desktop of its own",
         (
-            Phase((Try("desktop", "denied"),), changes={"desktop": "private"}),
-            Phase((Try("desktop", "allowed"),), changes={"desktop": "shared"}),
+            Phase((Try("process query", "allowed"), Try("desktop", "denied")), changes={"desktop": "private"}),
+            Phase((Try("desktop", "open", "shares the user's desktop"),), changes={"desktop": "shared"}),
         ),
         quick=True,
         needs=_PYTHON,
@@ -230,4 +269,4 @@ _REST: Final = (
     ),
 )
 
-CASES: Final[tuple[Case, ...]] = (*WRITES, *_DELETES, *PROTECTED, *_REST)
+CASES: Final[tuple[Case, ...]] = (*WRITES, *PLACES, *_DELETES, *PROTECTED, *_REST)

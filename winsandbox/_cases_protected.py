@@ -62,10 +62,11 @@ PROTECTED: Final = (
         Phase(
             (
                 Try("write settings.txt:stream", "allowed"),
+                Try("write other:stream", "allowed"),
                 Try(r"write .git\config:stream", "denied"),
                 Try("write .git:stream", "denied"),
             ),
-            setup=_REPOSITORY,
+            setup=(*_REPOSITORY, "mkdir other"),
         ),
         streams=True,
     ),
@@ -76,9 +77,9 @@ PROTECTED: Final = (
             (
                 Try("rename settings.txt renamed.txt", "allowed"),
                 Try("delete renamed.txt", "allowed"),
-                Try(r"delete .git\HEAD", "denied", low="denied", unguarded="open"),
-                Try(r"rmdir .git\hooks", "denied", low="denied", unguarded="open"),
-                Try(r"rename .git\config stolen", "denied", low="denied", unguarded="open"),
+                Try(r"delete .git\HEAD", "denied", "guards are off", low="denied", unguarded="open"),
+                Try(r"rmdir .git\hooks", "denied", "guards are off", low="denied", unguarded="open"),
+                Try(r"rename .git\config stolen", "denied", "guards are off", low="denied", unguarded="open"),
             ),
             setup=_REPOSITORY,
         ),
@@ -181,7 +182,7 @@ PROTECTED: Final = (
         Phase(
             (
                 Try("mkdir other", "allowed"),
-                Try("mkdir .git", "open"),
+                Try("mkdir .git", "open", r"\.git does not exist"),
                 Try(r"write other\config", "allowed"),
                 Try(r"write .git\config", "denied"),
                 Try("mkdir third", "allowed"),
@@ -249,7 +250,7 @@ PROTECTED: Final = (
         "commondir",
         "a file that leads git to other hooks can be planted under GIT_HOOKS; it is reported",
         Phase(
-            (Try(r"write .git\index", "allowed"), Try(r"write .git\commondir", "open")),
+            (Try(r"write .git\index", "allowed"), Try(r"write .git\commondir", "open", r"\commondir does not exist")),
             setup=_REPOSITORY,
             protect=Protect.GIT_HOOKS,
             violations=(r".git\commondir",),
@@ -281,6 +282,27 @@ PROTECTED: Final = (
         Phase(
             (Try("append settings.txt", "allowed"), Try(r"write .git\hooks\new", "denied")),
             setup=(Descriptor(r".git\hooks", "D:(A;OICI;FA;;;%USER%)"),),
+        ),
+    ),
+    _case(
+        "a nested repository",
+        "only the roots' own protected names are closed; the first start's walk finds it, and every report names it",
+        Phase(
+            (
+                Try("write settings.txt", "allowed"),
+                Try(r"append .git\config", "denied"),
+                Try(r"write sub\.git\hooks\pre-commit", "open", r"\sub\.git"),
+            ),
+            setup=(*_REPOSITORY, r"mkdir sub\.git\hooks"),
+            keep="forever",
+        ),
+        Phase(
+            (
+                Try("write settings.txt", "allowed"),
+                Try(r"append .git\config", "denied"),
+                Try(r"write sub\.git\hooks\post-commit", "open", r"\sub\.git"),
+            ),
+            keep="forever",
         ),
     ),
     _case(

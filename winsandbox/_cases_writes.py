@@ -72,9 +72,10 @@ WRITES: Final = (
             Phase(
                 (
                     Try("write new.txt", "allowed"),
-                    Try(r"replace new.txt %OUTSIDE%\notes.txt", "denied"),
-                    Try(r"rename new.txt %OUTSIDE%\new.txt", "denied"),
                     Try("replace new.txt notes.txt", "allowed"),
+                    Try("write second.txt", "allowed"),
+                    Try(r"replace notes.txt %OUTSIDE%\notes.txt", "denied"),
+                    Try(r"rename second.txt %OUTSIDE%\new.txt", "denied"),
                 ),
                 setup=NOTES,
             ),
@@ -169,7 +170,7 @@ WRITES: Final = (
                 (
                     Try("write carried.txt", "allowed"),
                     by_user(r"rename carried.txt %OUTSIDE%\carried.txt"),
-                    Try(r"append %OUTSIDE%\carried.txt", "open"),
+                    Try(r"append %OUTSIDE%\carried.txt", "open", "moved out of a root"),
                     Try(r"append %OUTSIDE%\notes.txt", "denied"),
                 ),
                 setup=NOTES,
@@ -177,67 +178,30 @@ WRITES: Final = (
         ),
     ),
     Case(
-        "a place that Everyone may write",
+        "a file that was moved out of the private TEMP",
         Aspect.WRITES_OUTSIDE,
-        "a directory outside grants Everyone full control",
+        "with a read-only policy too: while the sandbox lives it carries the sandbox's own grant along",
         (
             Phase(
                 (
-                    Try("write ok.txt", "allowed"),
-                    Try(r"write %OUTSIDE%\blocked.txt", "open", low="denied", alone="denied"),
+                    Try(r"write %TEMP%\carried.txt", "allowed"),
+                    by_user(r"rename %TEMP%\carried.txt %OUTSIDE%\carried.txt"),
+                    Try(r"append %OUTSIDE%\carried.txt", "open", "out of the private TEMP"),
+                    Try(r"append %OUTSIDE%\notes.txt", "denied"),
                 ),
-                setup=("mkdir %OUTSIDE%", Descriptor("%OUTSIDE%", "D:P(A;OICI;FA;;;WD)(A;OICI;FA;;;%USER%)")),
+                setup=NOTES,
+                roots=(),
             ),
-        ),
-        quick=True,
-    ),
-    Case(
-        "a place without an access control list",
-        Aspect.WRITES_OUTSIDE,
-        "a directory outside has a NULL DACL",
-        (
             Phase(
-                (Try("write ok.txt", "allowed"), Try(r"write %OUTSIDE%\blocked.txt", "open", low="denied")),
-                setup=("mkdir %OUTSIDE%", Descriptor("%OUTSIDE%", "D:NO_ACCESS_CONTROL")),
+                (Try(r"write %TEMP%\other.txt", "allowed"), Try(r"append %OUTSIDE%\carried.txt", "denied")),
+                roots=(),
             ),
         ),
-    ),
-    Case(
-        "a volume without access control lists",
-        Aspect.WRITES_OUTSIDE,
-        "a FAT drive is mounted",
-        (
-            Phase(
-                (
-                    Try("write ok.txt", "allowed"),
-                    Try(r"write %FAT%\open.txt", "open"),
-                    Try(r"write %OUTSIDE%\no.txt", "denied"),
-                ),
-                setup=("mkdir %OUTSIDE%",),
-            ),
-        ),
-        needs=frozenset({"no acls"}),
-    ),
-    Case(
-        "a network share",
-        Aspect.NETWORK_SHARES,
-        "a server does not know the restricting SIDs",
-        (
-            Phase(
-                (
-                    Try("write ok.txt", "allowed"),
-                    Try(r"write %SHARE%\open.txt", "open"),
-                    Try(r"write %OUTSIDE%\no.txt", "denied"),
-                ),
-                setup=("mkdir %OUTSIDE%",),
-            ),
-        ),
-        needs=frozenset({"share"}),
     ),
     Case(
         "change a security descriptor",
         Aspect.WRITES_OUTSIDE,
-        "Everyone is granted full control, outside and on the child's own file",
+        "Everyone is granted full control: outside, on the child's own file, and where the list lets it",
         (
             Phase(
                 (
@@ -246,9 +210,15 @@ WRITES: Final = (
                     Try("open-up notes.txt", "denied"),
                     Try(r"open-up %OUTSIDE%\notes.txt", "denied"),
                     Try("open-up %OUTSIDE%", "denied"),
+                    # Everyone, or the logon SID where Everyone restricts nothing, has full control: WRITE_DAC too.
+                    Try(r"open-up open\file.txt", "allowed"),
                     by_user("open-up notes.txt"),
                 ),
-                setup=NOTES,
+                setup=(
+                    *(*NOTES, "mkdir open"),
+                    Descriptor("open", "D:(A;OICI;FA;;;WD)(A;OICI;FA;;;%LOGON%)(A;OICI;FA;;;%USER%)"),
+                    r"write open\file.txt",
+                ),
             ),
         ),
         quick=True,
@@ -305,20 +275,6 @@ WRITES: Final = (
             ),
         ),
         needs=frozenset({"symlinks"}),
-    ),
-    Case(
-        "a root that is a link",
-        Aspect.WRITES_OUTSIDE,
-        "a policy whose workspace is a junction is refused, the directory itself is not",
-        (
-            Phase(
-                setup=("mkdir %OUTSIDE%", r"junction %OUTSIDE% %BASE%\linked"),
-                roots=(r"%BASE%\linked",),
-                refused="root.link",
-            ),
-            Phase((Try("write ok.txt", "allowed"), Try(r"write %ROOT%\no.txt", "denied")), roots=("%OUTSIDE%",)),
-        ),
-        needs=_LINKS,
     ),
     Case(
         "alternate streams",

@@ -110,14 +110,14 @@ _run_the_hidden_one()
 '''
 
 
-def files(session_sid: str, user_sid: str, logon_sid: str | None = None) -> Mapping[str, bytes]:
+def files(session_sid: str, user_sid: str) -> Mapping[str, bytes]:
     """The helper's files by name, for a directory of their own that goes in front of PYTHONPATH.
 
     Args:
         session_sid: the sandbox's own SID, which its token has as a restricting one.
         user_sid: the user's SID, for the ordinary pass of the access check.
-        logon_sid: taken so that callers need not know, and granted nothing: every other sandbox of the logon session
-            has it as well.
+
+    The logon SID gets nothing: every other sandbox of the logon session has it as well.
     """
     sddl = "D:P" + "".join(f"(A;;{_FILE_ALL_ACCESS};;;{sid})" for sid in (user_sid, "SY", session_sid))
     descriptor = SecurityDescriptor.from_sddl(sddl).to_bytes().hex()

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ._asked import device
 from ._paths import is_at_or_below, normal
 from .errors import Mistake, PolicyError
 from .network import NetworkShim
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Target:
-    """A policy and where it is asked about. ``model`` is None for this machine; ``mapping`` is real -> model path."""
+    """A policy and where it is asked about. ``model`` is None for this machine; ``mapping`` is real -> model path.
+
+    ``real_roots``: whether the roots were named by paths of this machine.
+    """
 
     policy: Policy
     model: SimulatedHost | None = None
     mapping: dict[str, str] = field(default_factory=dict)
+    real_roots: bool = True
 
     @property
     def host(self) -> Host | None:
@@ -42,20 +47,29 @@ class Target:
 
     def translate(self, path: str) -> str:
         """A path as the user writes it -> as the host knows it."""
-        if self.model is None:
-            return os.path.abspath(path)
         if _windows(path):
             return path
+        if self.model is None:
+            return os.path.abspath(path)
         real = os.path.abspath(path)
         for source, at in self.mapping.items():
             if real == source or real.startswith(source.rstrip(os.sep) + os.sep):
                 return ntpath.join(at, *os.path.relpath(real, source).split(os.sep)) if real != source else at
-        return _modelled(real)
+        # A relative path in Windows' writing, or where no directory of this machine was named as a root, is the
+        # child's: it begins where the child does. Others are relative to where the user is.
+        if not os.path.isabs(path) and ("\\" in path or not self.real_roots) and self.workspace:
+            return ntpath.join(self.workspace, path.replace("/", "\\"))
+        return "C:" + real.replace("/", "\\")
+
+    @property
+    def workspace(self) -> str:
+        """Where the child begins."""
+        return self.policy.cwd or next(iter(self.policy.writable_roots), "")
 
     def add(self, path: str) -> str:
         """Put what lies at a path into the model, where it is not there yet; the path as the host knows it."""
         at = self.translate(path)
-        if self.model is not None and not self.model.exists(at) and os.path.lexists(path) and not _windows(path):
+        if self.model is not None and not _windows(path) and os.path.lexists(path) and not self.model.exists(at):
             if os.path.isdir(path):
                 self.model.mkdir(at)
             else:
@@ -112,7 +126,8 @@ def _modelled_target(options: argparse.Namespace, *, model: bool) -> Target:
     policy = _policy(options, roots, _modelled(os.path.abspath(os.curdir)))
     if options.tree and policy.writable_roots:
         mapping = {os.path.abspath(options.tree): policy.writable_roots[0]}
-    found = Target(policy, mapping=mapping)
+    real_roots = options.policy is None and not all(map(_windows, options.root))
+    found = Target(policy, mapping=mapping, real_roots=real_roots or not policy.writable_roots)
     if not model:
         return found
     from .testing import SimulatedHost
@@ -192,7 +207,8 @@ def _refuse_writable_file(given: str | None, policy: Policy, path: str | None) -
 
 
 def _windows(path: str) -> bool:
-    return len(path) > 1 and path[1] == ":" and path[0].isalpha()
+    """Whether it is for Windows to read: a drive, a share or device, %TEMP%, NUL."""
+    return path.startswith(("\\\\", "%")) or (path[1:2] == ":" and path[0].isalpha()) or device(path) != ""
 
 
 def _modelled(path: str) -> str:

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS label (object TEXT NOT NULL, sid TEXT NOT NULL, path 
     level INTEGER NOT NULL, PRIMARY KEY (object, sid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (sid TEXT NOT NULL, object TEXT NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (sid, object));
+CREATE TABLE IF NOT EXISTS nested (sid TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (sid, path));
 CREATE TABLE IF NOT EXISTS scratch (name TEXT PRIMARY KEY, pid INTEGER NOT NULL, created INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS proof (key TEXT PRIMARY KEY, data TEXT NOT NULL, at REAL NOT NULL);
 """
@@ -107,8 +108,8 @@ class Database:
         application = self.run("PRAGMA application_id")[0][0]
         version = self.run("PRAGMA user_version")[0][0]
         if (application, version) == (_APPLICATION, MAJOR) and self.run("SELECT 1 FROM meta WHERE key='secret'"):
-            if not self.run("SELECT 1 FROM sqlite_master WHERE name='seen'"):
-                self._make_tables()  # made by an older copy, which needs no table that came later
+            if self.run("SELECT count(*) FROM sqlite_master WHERE name IN ('seen', 'nested')")[0][0] < 2:
+                self._make_tables()  # made by an older copy, which needs no tables that came later
             return
         with self.transaction():
             application = self.run("PRAGMA application_id")[0][0]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ntpath
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ._resolve import path_directories, resolve, runtime_beside, variable
+from ._surroundings import directory
 from .doctor import Finding
 from .errors import SandboxError
+from .network import shim_active
 
 if TYPE_CHECKING:
-    import os
-
     from ._host import Host, TokenInfo
 
 _ORDER: Final = {"error": 0, "warning": 1, "info": 2}
@@ -47,12 +48,12 @@ _KNOWN: Final = {
 _KNOWN_ALSO: Final = {"npm": "node", "npx": "node", "pnpm": "node", "yarn": "node", "pythonw": "python", "py": "python"}
 
 
-def findings(host: Host, command: Sequence[str | os.PathLike[str]] | None) -> list[Finding]:
+def findings(host: Host, command: Sequence[str] | None, cwd: str | os.PathLike[str] | None) -> list[Finding]:
     """Everything found, the worst first; what could not be looked at is a finding too."""
     found: list[Finding] = []
-    checks: list[Callable[[Host], Iterator[Finding]]] = [_system, _token, _console, _volumes, _path, _policies]
+    checks: list[Callable[[Host], Iterator[Finding]]] = [_system, _token, _console, _volumes, _path, _policies, _shim]
     if command:
-        checks.append(lambda where: _command(where, command))
+        checks.append(lambda where: _command(where, command[0], cwd))
     for check in checks:
         try:
             found += check(host)
@@ -132,7 +133,7 @@ def _console(host: Host) -> Iterator[Finding]:
             "this process has no console; on some systems a console program under the token then ends with 0xC0000142.",
             "If that happens, start the host from a console.",
         )
-    if host.processes.in_job_with_ui_limits():
+    if host.processes.job_refuses_ui_limits():
         yield Finding(
             "info",
             "job",
@@ -206,6 +207,17 @@ def _policies(host: Host) -> Iterator[Finding]:
             )
 
 
+def _shim(host: Host) -> Iterator[Finding]:
+    if shim_active(host.processes.environment()):
+        yield Finding(
+            "info",
+            "network shim",
+            "this process runs under a network shim: tools that cannot reach the network were asked to stay offline "
+            "(advisory).",
+            "If they need it, start this process from outside that sandbox, or with NetworkShim.off there.",
+        )
+
+
 if sys.platform == "win32":
 
     def _applocker() -> Iterator[str]:
@@ -229,11 +241,12 @@ else:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def _command(host: Host, command: Sequence[str | os.PathLike[str]]) -> Iterator[Finding]:
-    name = str(command[0])
+def _command(host: Host, name: str, cwd: str | os.PathLike[str] | None) -> Iterator[Finding]:
     environment = host.processes.environment()
+    simulated = host.capabilities().kind == "simulated"
+    here = host.files.known_folders().profile if simulated else os.getcwd()
     try:
-        found = resolve(host, name, environment, cwd=host.files.known_folders().profile)
+        found = resolve(host, name, environment, cwd=directory(cwd, here))
     except SandboxError as error:
         yield Finding("error", f"command {name}", error.message, error.remedy)
         return

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
+from ._plan import is_tagged
 from ._security import access, acl, descriptor
 from ._security.ace import (
+    ALLOW_TYPES,
     CONTAINER_INHERIT,
     DENY,
     INHERIT_ONLY,
@@ -137,7 +139,7 @@ def give(old: SecurityDescriptor, wanted: Want, stale: Collection[Sid] = ()) -> 
         if not satisfied(dacl, wanted):
             ours = set(wanted.aces)
             kept = [ace for ace in kept if ace not in ours and not (wanted.exact and ace.sid == wanted.sid)]
-            dacl = acl.add(dacl.with_aces(kept), wanted.aces)
+            dacl = _added(dacl.with_aces(kept), wanted.aces)
         elif len(kept) != len(dacl):
             dacl = dacl.with_aces(kept)
     sacl = None
@@ -151,6 +153,20 @@ def give(old: SecurityDescriptor, wanted: Want, stale: Collection[Sid] = ()) -> 
         # (smbtorture INHERITFLAGS: the flag comes only from a parent with this bit). Restored with the label.
         new = new.replace(control=new.control | descriptor.SACL_AUTO_INHERITED | descriptor.SACL_AUTO_INHERIT_REQ)
     return new
+
+
+def _added(dacl: Acl, aces: Collection[Ace]) -> Acl:
+    """`acl.add`, but an inherited allow stands behind the denies that open the inherited block.
+
+    They may be another grant's, in whose protected place the object lies: no order of applying the two may let the
+    allow come first. Windows' own propagation gives the same order, because the place is nearer than the root.
+    """
+    behind = [ace for ace in aces if ace.flags & INHERITED and ace.type in ALLOW_TYPES]
+    dacl = acl.add(dacl, [ace for ace in aces if ace not in behind])
+    at = next((index for index, ace in enumerate(dacl) if ace.flags & INHERITED), len(dacl))
+    while at < len(dacl) and dacl[at].type == DENY:
+        at += 1
+    return dacl.with_aces((*dacl[:at], *behind, *dacl[at:]))
 
 
 def take(
@@ -237,16 +253,33 @@ def passes_on(packed: bytes) -> bool:
 # -- the check inside protected places --------------------------------------------------------------------------------
 
 
-def open_bits(old: SecurityDescriptor, token: Token, *, directory: bool, guarded: bool) -> int:
-    """The write bits (and FILE_DELETE_CHILD where guards are asked for) that `token` might still get; 0 is wanted.
+def open_bits(old: SecurityDescriptor, token: Token, sid: Sid, *, directory: bool, guarded: bool) -> int:
+    """The write bits (and FILE_DELETE_CHILD where guards are asked for) that a token with `sid` might get; 0 is wanted.
 
-    What is not known for sure counts as granted (``access.could``).
+    What is not known for sure counts as granted (``access.could``). Nor is it known which other grants a later token
+    will hold beside `sid`: a file that was moved in from another root brings along what it was granted there. So every
+    allow for a SID of ours counts as if it were in the token, and no deny does but that of `sid` itself.
     """
+    token, old = _widest(old, token, sid)
     if old.owner is None or old.group is None:
         # The check refuses such a descriptor; here that would count as safe. NTFS always has both.
         old = old.replace(owner=old.owner or token.user, group=old.group or token.user)
     watched = FILE.write_mask | (FILE_DELETE_CHILD if directory and guarded else 0)
     return access.could(old, token, MAXIMUM_ALLOWED).granted & watched
+
+
+def _widest(old: SecurityDescriptor, token: Token, sid: Sid) -> tuple[Token, SecurityDescriptor]:
+    """The token with `sid` and all SIDs of ours that the list allows something, and the list without others' denies."""
+    dacl = old.dacl or Acl()
+    others = {ace.sid for ace in dacl if ace.sid is not None and ace.sid != sid and is_tagged(ace.sid)}
+    allowed = {sid} | {ace.sid for ace in dacl if ace.sid is not None and ace.sid in others and ace.type in ALLOW_TYPES}
+    added = sorted(allowed.difference(token.restricting or ()))
+    if added:
+        token = replace(token, restricting=(*(token.restricting or ()), *added))
+    if others and old.dacl is not None:
+        kept = [ace for ace in dacl if ace.sid not in others or ace.type in ALLOW_TYPES]
+        old = old.replace(dacl=old.dacl.with_aces(kept))
+    return token, old
 
 
 def explicit(recipe: Recipe, directory: bool, bits: int) -> Want:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._walk import Listing
 from .errors import AclError
+
+if TYPE_CHECKING:
+    from ._security.sid import Sid
 
 _LISTS: Final = (
     "touched",
@@ -134,15 +137,27 @@ class Findings:
         counts = {name: int(getattr(self, name).count) for name in _REPORTED}
         return GrantReport(self.objects, self.written, counts=counts, **lists)
 
-    def error(self, path: str, error: OSError) -> None:
+    def error(self, path: str, error: OSError, *, label: bool = False) -> None:
         code = int(getattr(error, "winerror", 0) or 0)
-        self.errors.add(ObjectError(path, code, remedy_for(path, code)))
+        self.errors.add(ObjectError(path, code, remedy_for(path, code, label=label)))
 
 
-def remedy_for(path: str, code: int) -> str:
+def rights_remedy(path: str, *, user: Sid | None = None, label: bool = False, tree: bool = False) -> str:
+    """Who may write an object's list, or with `label` its integrity label too, decides its owner; how, says this.
+
+    `user`: named by SID where it is known: an administrator has another ``%USERNAME%``, and PowerShell has none.
+    `tree`: for all that lies in it, and what will; else for this one object.
+    """
+    rights = "(RC,WDAC,WO)" if label else "(RC,WDAC)"
+    inherit, below = ("(OI)(CI)", " /T") if tree else ("", "")
+    whom = "%USERNAME%" if user is None else f"*{user}"
+    return f'Let its owner or an administrator run:  icacls "{path}" /grant "{whom}:{inherit}{rights}"{below}'
+
+
+def remedy_for(path: str, code: int, *, label: bool = False) -> str:
     """What a user can do about a failed descriptor read or write."""
     if code == 5:
-        return f'Let its owner or an administrator run:  icacls "{path}" /grant "%USERNAME%:(RC,WDAC)"'
+        return rights_remedy(path, label=label)
     if code in (32, 33):
         return "Another program holds it; close that program and run again."
     if code == 206:

@@ -1,4 +1,4 @@
-"""What a protected tree looked like when it was last checked object by object: one digest, from directory listings.
+"""What a protected tree looks like, or did when it was last checked object by object: digests of directory listings.
 
 A warm start reads no descriptor inside a protected place. Two things could have opened one there since: a tree that was
 moved in (a rename changes no descriptor, so it brings along what it was granted outside), and a list that somebody
@@ -9,6 +9,9 @@ the stored one, the stored check still counts; else the place is walked again, w
 What this leaves open: who may write an object's attributes may set its change time back, which in a protected place is
 nobody in a sandbox; and a file with several names whose list was changed through another name, because NTFS renews the
 listed times only under the name that was used.
+
+The digest is a sum over the entries, each hashed with the directory that it lies in. So it is taken in one pass, in
+whatever order a volume lists, and needs no more memory for a large place than for a small one.
 """
 
 from __future__ import annotations
@@ -17,11 +20,11 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from ._host import Entry, Handle, Host
+from ._host import Entry, FileId, Handle, Host
 from ._security.mask import FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, SYNCHRONIZE
 from .errors import AclError
 
-LIMIT: Final = 20_000  # entries of one place: some tenths of a second
+LIMIT: Final = 20_000  # entries of one place that a warm start looks at: some tenths of a second
 LOOK: Final = FILE_LIST_DIRECTORY | FILE_READ_ATTRIBUTES | SYNCHRONIZE
 
 
@@ -40,82 +43,85 @@ ALONE: Final = Fingerprint(b"alone", b"alone")  # a file, or a link: its own des
 LARGE: Final = Fingerprint(b"large", b"large")
 
 
-def fingerprint(host: Host, handle: Handle, check: Callable[[str], object], path: str) -> Fingerprint:
+def fingerprint(
+    host: Host, handle: Handle, check: Callable[[str], object], path: str, *, limit: int | None = None
+) -> Fingerprint:
     """Look at everything below the directory `handle` (opened with :data:`LOOK`); no descriptor is read.
 
     Each directory is opened relative to the one that lists it, so a link that is planted meanwhile leads nowhere.
-    `check` is called with the path of each directory below it; the AclError that it raises ends the look.
+    `check` is called with the path of each directory below it; the AclError that it raises ends the look. With more
+    than `limit` entries the answer is :data:`LARGE`.
     """
-    digest = _Digest()
-    stack: list[tuple[Handle, str, Iterator[Entry]]] = []
+    stack: list[tuple[Handle, str, FileId, Iterator[Entry]]] = []
     try:
         info = host.files.info(handle)
-        digest.add(str(info.identity), info.changed)
-        stack.append((handle, path, digest.listing(host, handle)))
+        digest = _Digest(info.identity, info.changed)
+        stack.append((handle, path, info.identity, host.files.entries(handle)))
         while stack:
-            directory, at, below = stack[-1]
-            entry = next(below, None)
+            directory, at, above, entries = stack[-1]
+            entry = next(entries, None)
             if entry is None:
                 stack.pop()
                 if stack:
                     directory.close()
                 continue
+            digest.add(above, entry)
+            if limit is not None and digest.count > limit:
+                return LARGE
+            if entry.reparse or not entry.directory:
+                continue
             inside = f"{at}\\{entry.name}"
             check(inside)
             inner = host.files.open_at(directory, entry.name, LOOK)
-            stack.append((inner, inside, iter(())))
+            stack.append((inner, inside, entry.identity, iter(())))
             if host.files.info(inner).identity != entry.identity:
                 return UNREADABLE  # another one took the name meanwhile
-            stack[-1] = (inner, inside, digest.listing(host, inner))
-    except _TooManyError:
-        return LARGE
+            stack[-1] = (inner, inside, entry.identity, host.files.entries(inner))
     except OSError as error:
         if isinstance(error, AclError):
             raise
         return UNREADABLE
     finally:
-        for inner, _, _ in stack[1:]:
+        for inner, _, _, _ in stack[1:]:
             inner.close()
     return digest.done()
 
 
 class _Digest:
-    def __init__(self) -> None:
-        self._names, self._state = hashlib.sha256(), hashlib.sha256()
-        self._count = 0
+    """Sums modulo 2**512 of what identifies each entry, without and with its change time.
 
-    def add(self, text: str, changed: int) -> None:
-        # Lone surrogates are names on NTFS. No name holds a NUL or a slash, so no two trees give the same text.
-        data = f"{text}\0".encode("utf-16-le", "surrogatepass")
-        self._names.update(data)
-        self._state.update(data + changed.to_bytes(8, "little", signed=True))
+    So wide because sums are easier to hit than hashes are; what it guards against is a tree that was prepared.
+    """
 
-    def listing(self, host: Host, directory: Handle) -> Iterator[Entry]:
-        """Take in one directory; returns the directories in it."""
-        entries: list[Entry] = []
-        for entry in host.files.entries(directory):
-            self._count += 1
-            if self._count > LIMIT:
-                raise _TooManyError
-            entries.append(entry)
-        entries.sort(key=lambda entry: entry.name)
-        self.add(f"/{len(entries)}", 0)
-        for entry in entries:
-            kind = f"{entry.directory:d}{entry.reparse:d}{entry.reparse_tag:x}"
-            self.add(f"{entry.name}\0{entry.identity}\0{kind}", entry.changed)
-        return iter([entry for entry in entries if entry.directory and not entry.reparse])
+    def __init__(self, top: FileId, changed: int) -> None:
+        self.count = 0
+        self._names = self._state = 0
+        self._take(str(top), changed)
+
+    def add(self, above: FileId, entry: Entry) -> None:
+        self.count += 1
+        kind = f"{entry.directory:d}{entry.reparse:d}{entry.reparse_tag:x}"
+        self._take(f"{above}\0{entry.name}\0{entry.identity}\0{kind}", entry.changed)
+
+    def _take(self, text: str, changed: int) -> None:
+        # Lone surrogates are names on NTFS. No name holds a NUL, so no two entries give the same text.
+        data = text.encode("utf-16-le", "surrogatepass")
+        self._names += int.from_bytes(hashlib.sha512(data).digest())
+        self._state += int.from_bytes(hashlib.sha512(data + changed.to_bytes(9, "little", signed=True)).digest())
 
     def done(self) -> Fingerprint:
-        return Fingerprint(self._names.digest(), self._state.digest())
+        return Fingerprint(_packed(self._names), _packed(self._state))
+
+
+def _packed(total: int) -> bytes:
+    return (total % (1 << 512)).to_bytes(64)
 
 
 def settled(before: Fingerprint, after: Fingerprint, *, wrote: bool) -> bool:
     """Whether nobody else changed a place while it was walked, so that `after` stands for what the walk has checked.
 
-    Our own writes move change times; then names and file ids have to do.
+    Our own writes move change times; then names and file ids have to do. What was not looked through never settles.
     """
-    return bool(after) and (before.names == after.names if wrote else before == after)
-
-
-class _TooManyError(Exception):
-    """The place holds more than LIMIT entries."""
+    if not after or LARGE in (before, after):
+        return False
+    return before.names == after.names if wrote else before == after

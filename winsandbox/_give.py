@@ -18,13 +18,15 @@ ACE of ours or its own, as with any two programs on Windows. The warm check find
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import _edits
 from ._edits import Recipe, Role
-from ._findings import Findings, ObjectError, closed
+from ._findings import Findings, ObjectError, closed, rights_remedy
 from ._host import Entry, FileId, Host
-from ._ledger import GrantRow, LabelRow, Ledger
+from ._ledger import GrantRow, LabelRow, Ledger, PlaceRow
 from ._security.ace import label
 from ._security.descriptor import DACL_PROTECTED, SecurityDescriptor
 from ._security.errors import SecurityDataError
@@ -39,10 +41,18 @@ _CACHE: Final = 4096
 
 
 class Where(NamedTuple):
-    """The context of an object for a Giver: its role, and whether a protected DACL above keeps inheritance out."""
+    """The context of an object for a Giver.
+
+    ``role``: what it is for our grant. ``sealed``: whether a protected DACL above keeps inheritance out. ``others``:
+    the other grants in whose protected places it lies.
+    """
 
     role: Role
-    sealed: bool
+    sealed: bool = False
+    others: frozenset[Sid] = frozenset()
+
+
+_NOBODY: Final[frozenset[Sid]] = frozenset()
 
 
 class _Decision(NamedTuple):
@@ -58,6 +68,10 @@ class Giver:
 
     ``again``: the tree was complete once. What lies inside protected places is then written only where it is open:
     another policy's entries between ours, or an object with a list of its own, are no reason.
+
+    ``neighbours``: protected places of other grants, with their SIDs. Our writes renew the change times in them, so
+    each object there is checked for those grants too, as it is when we leave it: where :meth:`checked` is true
+    afterwards, they need not look again.
     """
 
     def __init__(
@@ -71,6 +85,7 @@ class Giver:
         *,
         guards_only: bool = False,
         again: bool = False,
+        neighbours: Mapping[FileId, frozenset[Sid]] | None = None,
     ) -> None:
         self.access = RELABEL if recipe.low and not guards_only else EDIT
         self.visited: set[FileId] = set()
@@ -83,11 +98,31 @@ class Giver:
         self._guards_only = guards_only
         self._again = again
         self._labels = recipe.low and not guards_only
-        self._cache: dict[tuple[bytes, Role, bool, bool, bool, frozenset[Sid]], _Decision] = {}
+        self._neighbours = neighbours or {}
+        self._doubtful: set[Sid] = set()
+        self._passed: set[tuple[bytes, bool, frozenset[Sid]]] = set()
+        self._cache: dict[tuple[bytes, Role, bool, bool, bool, bool, frozenset[Sid]], _Decision] = {}
         self._stale = stale_logons(ledger, recipe.logon)
         self._lock = threading.Lock()
 
+    def start(self, identity: FileId, role: Role) -> Where:
+        """The context of the top of a walk."""
+        return Where(role, False, self._neighbours.get(identity, _NOBODY))
+
+    def checked(self, place: PlaceRow) -> bool:
+        """Whether the walk saw all of this place and found nothing that is open to its grant."""
+        return place.object in self.visited and place.sid not in self._doubtful
+
     def place(self, above: Where, entry: Entry, path: str) -> Where | None:
+        others = above.others | self._neighbours.get(entry.identity, _NOBODY) if self._neighbours else _NOBODY
+        role = self._role(above, entry, path)
+        if role is None:
+            self._doubtful |= others
+            return None
+        return Where(role, above.sealed and role != "protected", others)
+
+    def _role(self, above: Where, entry: Entry, path: str) -> Role | None:
+        """What an entry is for our grant; None: it is left as it is."""
         if above.role in ("protected", "inside"):
             role: Role = "inside"
         else:
@@ -97,7 +132,7 @@ class Giver:
         strict = role in ("protected", "inside")
         if self._guards_only and (entry.reparse or not entry.directory):
             return None
-        if entry.reparse and role != "protected" and not strict:
+        if entry.reparse and not strict:
             self._findings.links.add(path)
             return None
         if entry.attributes & PLACEHOLDER:
@@ -109,22 +144,24 @@ class Giver:
                 )
             self._findings.placeholders.add(path)
             return None
-        return Where(role, above.sealed and role != "protected")
+        return role
 
     def look(self, item: Item) -> bool:
         where: Where = item.context
         findings = self._findings
         findings.objects += 1
         strict = where.role in ("protected", "inside")
-        if where.role in ("protected", "between"):
+        if where.role in ("protected", "between") or item.info.identity in self._neighbours:
             self.visited.add(item.info.identity)
         directory = item.info.directory
         shared = not directory and item.info.links > 1
         if shared and not strict:
             # Its other names may lie outside: a grant would reach them too. It stays unwritable, and is listed.
             findings.hard_links.add(item.path)
+            self._doubtful |= where.others
             return False
-        decision = self._decide(self._files.security(item.handle), where, directory, shared and where.role == "inside")
+        raw = self._files.security(item.handle)
+        decision = self._decide(raw, where, directory, shared and where.role == "inside", item.unlabelled is None)
         if decision.null:
             if strict:
                 raise closed(
@@ -144,10 +181,34 @@ class Giver:
             findings.protected_dacls.add(item.path)
         if strict and decision.open_to:
             raise closed(item.path, f"a deny entry does not close it (access 0x{decision.open_to:x} stays granted)")
-        item.below = Where("inside" if strict else where.role, decision.sealed)
+        item.below = Where("inside" if strict else where.role, decision.sealed, where.others)
+        changes = decision.new is not None
         if self._labels and not decision.null and not (decision.sealed and where.role not in ("root", "protected")):
-            return self._writable(item, strict, decision)
-        return decision.new is not None and self._writable(item, strict, decision)
+            if item.unlabelled is None:
+                changes = True
+            elif where.role == "protected":
+                remedy = rights_remedy(item.path, label=True)
+                raise closed(item.path, "its integrity label cannot be written", item.unlabelled, remedy)
+            else:
+                # Without a label it is Medium: not writable for a Low child, which is safe.
+                findings.error(item.path, item.unlabelled, label=True)
+        changes = changes and self._writable(item, strict, decision)
+        if not changes:
+            self._check_for_others(raw, where, directory)
+        return changes
+
+    def _check_for_others(self, raw: bytes, where: Where, directory: bool) -> None:
+        """Whether an object, as we leave it, is closed to the other grants in whose protected places it lies."""
+        key = (raw, directory, where.others)
+        if not where.others or key in self._passed:
+            return
+        old = SecurityDescriptor.from_bytes(raw)
+        for sid in where.others - self._doubtful:
+            # Guarded, whatever that grant asks: at worst it looks again.
+            if old.dacl is None or _edits.open_bits(old, self._token, sid, directory=directory, guarded=True):
+                self._doubtful.add(sid)
+        if not where.others & self._doubtful and len(self._passed) < _CACHE:
+            self._passed.add(key)
 
     def _writable(self, item: Item, strict: bool, decision: _Decision) -> bool:
         if item.refused is None:
@@ -163,11 +224,11 @@ class Giver:
             self._findings.error(item.path, item.refused)
         return False
 
-    def _decide(self, raw: bytes, where: Where, directory: bool, check_only: bool) -> _Decision:
-        key = (raw, where.role, where.sealed, directory, check_only, self._stale)
+    def _decide(self, raw: bytes, where: Where, directory: bool, check_only: bool, labels: bool = True) -> _Decision:
+        key = (raw, where.role, where.sealed, directory, check_only, labels, self._stale)
         found = self._cache.get(key)
         if found is None:
-            found = self._decided(raw, where, directory, check_only, None)
+            found = self._decided(raw, where, directory, check_only, None, labels)
             with self._lock:
                 # A tree has few different descriptors; one that has many must not fill the memory.
                 if len(self._cache) >= _CACHE:
@@ -175,7 +236,9 @@ class Giver:
                 self._cache[key] = found
         return found
 
-    def _decided(self, raw: bytes, where: Where, directory: bool, check_only: bool, level: int | None) -> _Decision:
+    def _decided(
+        self, raw: bytes, where: Where, directory: bool, check_only: bool, level: int | None, labels: bool = True
+    ) -> _Decision:
         role = where.role
         old = SecurityDescriptor.from_bytes(raw)
         protected = bool(old.control & DACL_PROTECTED)
@@ -190,8 +253,10 @@ class Giver:
             wanted = _edits.want(self._recipe, role, directory, sealed)
             if self._again and role == "inside" and not self._open(old, directory):
                 wanted = _edits.Want(wanted.sid, (), False, wanted.label)
-        if wanted.label is not None and level is not None:
-            wanted = _edits.Want(wanted.sid, wanted.aces, wanted.exact, label(level, flags=wanted.label.flags))
+        if not labels:
+            wanted = replace(wanted, label=None)
+        elif wanted.label is not None and level is not None:
+            wanted = replace(wanted, label=label(level, flags=wanted.label.flags))
         new = None if check_only else _edits.give(old, wanted, self._stale)
         bits = 0
         if role in ("protected", "inside"):
@@ -205,7 +270,7 @@ class Giver:
 
     def _open(self, descriptor: SecurityDescriptor, directory: bool) -> int:
         guarded = self._recipe.logon is not None
-        return _edits.open_bits(descriptor, self._token, directory=directory, guarded=guarded)
+        return _edits.open_bits(descriptor, self._token, self._recipe.sid, directory=directory, guarded=guarded)
 
     def write(self, items: list[Item]) -> None:
         if self._labels:
@@ -226,6 +291,7 @@ class Giver:
     def _full(self, item: Item, error: SecurityDataError) -> None:
         if item.context.role in ("protected", "inside", "root"):
             raise closed(item.path, f"its access control list has no room for our entries ({error})") from error
+        self._doubtful |= item.context.others
         self._findings.errors.add(ObjectError(item.path, 1344, "Its access control list is full; tidy it up."))
 
     def _write(self, item: Item) -> None:
@@ -233,16 +299,18 @@ class Giver:
         directory = item.info.directory
         shared = not directory and item.info.links > 1 and where.role == "inside"
         raw = self._files.security(item.handle)
-        if self._labels:
+        labels = self._labels and item.unlabelled is None
+        if labels:
             level = max((row.level for row in self._ledger.labels(item.info.identity)), default=None)
             decision = self._decided(raw, where, directory, shared, level)
         else:
-            decision = self._decide(raw, where, directory, shared)
+            decision = self._decide(raw, where, directory, shared, item.unlabelled is None)
         if decision.open_to:
             raise closed(item.path, f"a deny entry does not close it (access 0x{decision.open_to:x} stays granted)")
+        self._check_for_others(decision.new or raw, where, directory)
         if decision.new is None:
             return
-        self._files.set_security(item.handle, decision.new, dacl=True, label=self._labels)
+        self._files.set_security(item.handle, decision.new, dacl=True, label=labels)
         self._findings.written += 1
         self._findings.touched.add(item.path)
 
@@ -259,6 +327,8 @@ class Giver:
             # from ours: it is not the user's, and is not put back.
             ours = bool(root) and not any(_edits.passes_on(row.prior) for row in root)
             for item in items:
+                if item.unlabelled is not None:
+                    continue
                 where: Where = item.context
                 rows = self._ledger.labels(item.info.identity)
                 if any(row.sid == sid for row in rows):
@@ -288,6 +358,7 @@ class Giver:
     def failed(self, path: str, context: Where, error: OSError) -> None:
         if context.role in ("protected", "inside", "root"):
             raise closed(path, f"it cannot be denied ({error})", error) from error
+        self._doubtful |= context.others
         self._findings.error(path, error)
 
 

@@ -20,6 +20,7 @@ Above 500 lines because it is one contract, read as a whole; there is next to no
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
@@ -101,8 +102,10 @@ class Handle:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self, _finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the interpreter the modules that would close it may be gone; the system closes it then.
+        if not _finalizing():
+            self.close()
 
     def __repr__(self) -> str:
         return f"<Handle {self._cell[0]:#x}>" if self._cell else "<Handle closed>"
@@ -451,7 +454,7 @@ class Processes(Protocol):
 
     def create_desktop(self, name: str, descriptor: bytes) -> Handle: ...
 
-    def in_job_with_ui_limits(self) -> bool | None:
+    def job_refuses_ui_limits(self) -> bool | None:
         """Whether the caller's own job keeps a nested job from having UI limits; None: cannot be told."""
         ...
 
@@ -508,8 +511,12 @@ class Host(Protocol):
     def capabilities(self) -> Capabilities: ...
 
 
+_default: Host | None = None
+_default_lock = threading.Lock()
+
+
 def default_host() -> Host:
-    """The operating system that this process runs on.
+    """The operating system that this process runs on: one object for the process, since sandboxes share what it made.
 
     Raises:
         UnsupportedHost: anywhere but on Windows (Wine counts as Windows, and says of itself what it does not enforce).
@@ -517,8 +524,12 @@ def default_host() -> Host:
     if sys.platform == "win32":
         from ._win32.host import WindowsHost
 
-        return WindowsHost()
-    else:  # noqa: RET505 - mypy follows a platform test only with both branches in place
+        global _default
+        with _default_lock:
+            if _default is None:
+                _default = WindowsHost()
+            return _default
+    else:  # mypy follows a platform test only with both branches in place
         raise UnsupportedHost(
             f"winsandbox enforces a policy on Windows only; this is {sys.platform}.",
             remedy="Here a policy can be checked, explained and simulated: give a SimulatedHost, or run "

@@ -107,6 +107,7 @@ class Ledger(Database):
             self.run("DELETE FROM place WHERE sid=?", (text,))
             self.run("DELETE FROM placeholder WHERE sid=?", (text,))
             self.run("DELETE FROM seen WHERE sid=?", (text,))
+            self.run("DELETE FROM nested WHERE sid=?", (text,))
             self.run("DELETE FROM label WHERE sid=?", (text,))
             self.drop_guards_without_place()
             if not self.run("SELECT 1 FROM grants LIMIT 1"):
@@ -148,6 +149,17 @@ class Ledger(Database):
     def put_seen(self, place: PlaceRow, state: bytes) -> None:
         values = (str(place.sid), str(place.object), state)
         self.run("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", values)
+
+    def nested(self, sid: Sid) -> list[str]:
+        """Repositories deeper in the root that the last walk of all of it met; the first ones if there were many."""
+        rows = self.read(_rows.NESTED + " WHERE sid=? ORDER BY path", (str(sid),), _rows.nested)
+        return [path for _, path in rows]
+
+    def put_nested(self, sid: Sid, paths: Iterable[str]) -> None:
+        with self.transaction():
+            self.run("DELETE FROM nested WHERE sid=?", (str(sid),))
+            for path in paths:
+                self.run("INSERT OR IGNORE INTO nested VALUES (?, ?)", (str(sid), path))
 
     def needed_by_others(self, sid: Sid) -> tuple[dict[FileId, str], set[FileId], bool]:
         """What grants other than `sid`, and not being removed, have: (protected place -> path, between, any low)."""

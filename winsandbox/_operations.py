@@ -88,6 +88,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "link": Verb(("FILE", "NEW"), "give a file a second name (a hard link)"),
     "junction": Verb(("DIRECTORY", "NEW"), "make a junction NEW that leads to a directory"),
     "symlink": Verb(("TARGET", "NEW"), "make a symbolic link NEW to a file"),
+    "dirlink": Verb(("TARGET", "NEW"), "make a symbolic link NEW to a directory"),
     "open-up": Verb(("PATH",), "let Everyone do everything with it (WRITE_DAC)"),
     "connect": Verb(("HOST", "PORT"), "a connection by a program that asks nobody", _number(1, 1, _PORT_MOST)),
     "http": Verb(("URL",), "a request by a client that honours proxy variables", _url),

@@ -62,7 +62,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _DEVICE_PREFIXES = ("\\\\?\\", "\\\\.\\", "\\??\\")
 _NOT_IN_NAMES = re.compile('[\x00-\x1f<>"|?*\ud800-\udfff]')
 # With the superscript digits, which Windows takes for 1 to 3 in these names.
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789\xb9\xb2\xb3"}
 )
@@ -271,7 +271,7 @@ def _name_rules(name: str) -> list[str]:
         ("character", _NOT_IN_NAMES.search(name)),
         ("stream", ":" in name),
         ("trailing", name[-1] in ". "),
-        ("reserved", stem in _RESERVED),
+        ("reserved", stem in RESERVED),
         ("too-long", _units(name) > 255),
     )
     return [rule for rule, wrong in checks if wrong]

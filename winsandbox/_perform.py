@@ -101,18 +101,23 @@ def _performed(process: SimulatedProcess, operation: Operation, text: str, host:
             process.junction(first, second)
         case "symlink":
             process.symlink(first, second)
+        case "dirlink":
+            process.symlink(first, second, directory=True)
         case "open-up":
             process.set_security(first, "D:(A;;FA;;;WD)")
+            return Outcome("allowed", "its list gives WRITE_DAC to a restricting SID too")
         case "registry-read":
             process.registry_open(first)
+            return Outcome("allowed", "reading takes no write right: the user's own rights decide")
         case "registry-set":
             process.registry_open(first, 0x2).set(second, "1")  # KEY_SET_VALUE
-        case "process":
-            process.open_process(host, _RIGHTS[first])
-        case "own-process":
-            process.open_process(process.pid, _RIGHTS[first])
+            return Outcome("allowed", "the key's list gives KEY_SET_VALUE to a restricting SID too, such as Everyone")
+        case "process" | "own-process":
+            process.open_process(host if verb == "process" else process.pid, _RIGHTS[first])
+            return Outcome("allowed", _why_opened(verb, first))
         case "pipe":
             process.open_pipe(first)
+            return Outcome("allowed", "the pipe's list names a restricting SID too")
         case "connect":
             process.connect(first, int(second))
             return Outcome("allowed", "the shim is advisory: nothing holds back a program that opens a socket itself")
@@ -123,24 +128,36 @@ def _performed(process: SimulatedProcess, operation: Operation, text: str, host:
             return _spawned(process, int(first))
         case "sleep":
             process.sleep(float(first))
-        case _:
-            # Consoles and desktops, as far as the model has them.
-            shared = getattr(process, verb, None)
-            if shared is None:
-                return Outcome("failed", f"the simulated host has no {verb}s")
-            shared = shared is True or str(shared).upper().endswith("DEFAULT")
-            return Outcome("allowed" if shared else "denied", f"{'the same' if shared else 'another'} {verb}")
-    return Outcome("allowed")
+            return Outcome(
+                "allowed", "waiting takes no right; wall-clock time has a limit only where the policy sets one"
+            )
+        case "console":
+            same = host in process.console_processes()
+            return Outcome("allowed" if same else "denied", f"it is on {'the same' if same else 'another'} console")
+        case "desktop":
+            same = process.desktop == "Default"
+            return Outcome("allowed" if same else "denied", f"it is on {'the same' if same else 'another'} desktop")
+    return Outcome("allowed", "nothing that it takes was refused")
+
+
+def _why_opened(verb: str, right: str) -> str:
+    if verb == "own-process":
+        return "the token's default list gives its own objects to the session SID"
+    if right in ("query", "terminate", "vm-read"):
+        return f"{right} is no write right: it is asked of the user's own rights only"
+    return "the process's list gives it to a restricting SID too"
 
 
 def _spawned(process: SimulatedProcess, count: int) -> Outcome:
     if count <= 1:
-        return Outcome("allowed")
+        return Outcome("allowed", "the policy sets no lower limit of processes")
     done = process.run([process.argv[0], "spawn", str(count - 1)])
     return Outcome(CODES.get(done.returncode, "failed"), done.stdout.decode("utf-8", "replace"))
 
 
 def _directory(process: SimulatedProcess, path: str) -> bool:
+    if ":" in path.rpartition("\\")[2]:
+        return False  # a stream of it is none
     try:
         return process.stat(path, follow=False).directory and not process.stat(path, follow=False).reparse
     except OSError:
@@ -151,11 +168,13 @@ def _directory(process: SimulatedProcess, path: str) -> bool:
 
 BATCH_VERBS: Final = frozenset(
     {"write", "append", "read", "delete", "mkdir", "rmdir", "list", "rename", "replace", "link", "junction", "symlink"}
-    | {"open-up", "registry-read", "registry-set", "spawn"}
+    | {"dirlink", "open-up", "registry-read", "registry-set", "spawn"}
 )
 
 # ``del`` says success whatever happened, so it is followed by a look. Each block ends with ``exit``, never by running
-# on into the next one. ``goto`` takes the verb, which is one of the words above.
+# on into the next one. ``goto`` takes the verb, which is one of the words above. Where another program does it, only
+# the code with which that one says "access denied" counts (icacls: 5, reg: 1): one that did not start, or was ended by
+# the loader (a negative code: an NTSTATUS), has been refused nothing.
 BATCH: Final = f"""@echo off
 goto %1
 :write
@@ -196,23 +215,35 @@ exit 77
 :symlink
 mklink "%{SECOND}%" "%{FIRST}%" && exit 70
 exit 77
+:dirlink
+mklink /d "%{SECOND}%" "%{FIRST}%" && exit 70
+exit 77
 :open-up
-"%SystemRoot%\\System32\\icacls.exe" "%{FIRST}%" /grant *S-1-1-0:F && exit 70
-exit 77
+"%SystemRoot%\\System32\\icacls.exe" "%{FIRST}%" /grant *S-1-1-0:F
+if %errorlevel%==0 exit 70
+if %errorlevel%==5 exit 77
+exit 78
 :registry-read
-"%SystemRoot%\\System32\\reg.exe" query "%{FIRST}%" && exit 70
-exit 77
+"%SystemRoot%\\System32\\reg.exe" query "%{FIRST}%"
+if %errorlevel%==0 exit 70
+if %errorlevel%==1 exit 77
+exit 78
 :registry-set
-"%SystemRoot%\\System32\\reg.exe" add "%{FIRST}%" /v "%{SECOND}%" /d 1 /f && exit 70
-exit 77
+"%SystemRoot%\\System32\\reg.exe" add "%{FIRST}%" /v "%{SECOND}%" /d 1 /f
+if %errorlevel%==0 exit 70
+if %errorlevel%==1 exit 77
+exit 78
 :registry-unset
-"%SystemRoot%\\System32\\reg.exe" delete "%{FIRST}%" /v "%{SECOND}%" /f && exit 70
-exit 77
+"%SystemRoot%\\System32\\reg.exe" delete "%{FIRST}%" /v "%{SECOND}%" /f
+if %errorlevel%==0 exit 70
+if %errorlevel%==1 exit 77
+exit 78
 :spawn
 if %{FIRST}%==1 exit 70
 set /a {FIRST}=%{FIRST}%-1
 "%SystemRoot%\\System32\\cmd.exe" /d /v:off /s /c ""%~f0" spawn"
 if %errorlevel%==70 exit 70
+if %errorlevel% lss 0 exit 78
 exit 77
 """.replace("\n", "\r\n")
 

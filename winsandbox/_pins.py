@@ -12,7 +12,7 @@ import ntpath
 import time
 from typing import TYPE_CHECKING, Final
 
-from ._host import SHARE_READ, SHARE_WRITE, FileId, Handle, Host
+from ._host import SHARE_ALL, SHARE_READ, SHARE_WRITE, FileId, Handle, Host
 from ._security.mask import FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES, READ_CONTROL, SYNCHRONIZE
 from .errors import AclError
 
@@ -124,10 +124,12 @@ def create_placeholder(
     return path, handle, identity
 
 
-def open_below(host: Host, pins: Pins, root: Place, path: str) -> Handle | None:
-    """Open what lies at `path` below the pinned root, pinned; None where nothing does.
+def open_below(host: Host, pins: Pins, root: Place, path: str) -> tuple[str, Handle] | None:
+    """Open what lies at `path` below the pinned root, pinned, with its path; None where nothing does.
 
     Component by component: the child owns these directories, and a link that it planted on the way leads nowhere here.
+    A link or a file on the way is what is returned, in place of what would be behind it: whoever reads `path` goes
+    where it leads.
 
     Raises:
         AclError: it is there and cannot be opened.
@@ -138,18 +140,21 @@ def open_below(host: Host, pins: Pins, root: Place, path: str) -> Handle | None:
         for index, part in enumerate(parts):
             above = pins.handle(root.identity) if step is None else step
             last = index == len(parts) - 1
+            at = ntpath.join(root.path, *parts[: index + 1])
             try:
-                below = (
-                    host.files.open_at(above, part, PIN, share=SHARE) if last else host.files.open_at(above, part, PIN)
-                )
+                below = host.files.open_at(above, part, PIN, share=SHARE if last else SHARE_ALL)
+                info = host.files.info(below)
+                if last:
+                    return at, below
+                if info.reparse or not info.directory:
+                    below.close()
+                    return at, host.files.open_at(above, part, PIN, share=SHARE)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            if step is not None:
-                step.close()
+            finally:
+                if step is not None:
+                    step.close()
             step = below
-            info = host.files.info(below)
-            if not last and (info.reparse or not info.directory):
-                return None
     except OSError as error:
         raise AclError(
             f"{path} came into being and cannot be opened to be denied: {error}.",
@@ -158,9 +163,4 @@ def open_below(host: Host, pins: Pins, root: Place, path: str) -> Handle | None:
             remedy="Look at it; remove it if it is not yours. No further command is started.",
             code="acl.new",
         ) from error
-    else:
-        found, step = step, None
-        return found
-    finally:
-        if step is not None:
-            step.close()
+    return None

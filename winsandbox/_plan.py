@@ -12,7 +12,7 @@ import hmac
 import ntpath
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ._security.ace import allow
@@ -20,14 +20,15 @@ from ._security.acl import Acl
 from ._security.mask import GENERIC_ALL
 from ._security.sid import EVERYONE, SYSTEM, Sid
 from ._security.token import GROUP_USE_FOR_DENY_ONLY, LOW, MEDIUM, Group, Token
-from ._verdicts import promise
+from ._verdicts import promise, with_exceptions
+from .enforcement import Aspect
 from .errors import Mistake, RootRefused, UnsupportedHost
 from .policy import is_below
 
 if TYPE_CHECKING:
     from ._host import FileId, TokenInfo
     from ._survey import Facts, RootFacts
-    from .enforcement import Aspect, Enforcement
+    from .enforcement import Enforcement
     from .policy import Policy
 
 # The second sub-authority of every SID that this library makes (S-1-5-21-T-b-c-d). It is how our ACEs are found on a
@@ -94,6 +95,7 @@ class Grant:
         protected: the places found for them.
         create: protected names that are missing and will be created empty before they are denied (workspace root only).
         watch: absolute paths that do not exist and whose creation by the child is reported as a violation.
+        descriptor: the root's security descriptor as the survey read it; empty: it did not.
     """
 
     root: Place
@@ -102,6 +104,7 @@ class Grant:
     protected: tuple[Protected, ...] = ()
     create: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
+    descriptor: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ def make_plan(
 
     Raises:
         RootRefused: roots that this host cannot grant, all of them.
-        UnsupportedHost: an elevated, already sandboxed or app-container caller.
+        UnsupportedHost: an elevated, already sandboxed, Low or app-container caller.
     """
     grants = tuple(_grant(root, policy, facts, secret) for root in facts.roots)
     mistakes = [*facts.mistakes, *_conflicts(facts)]
@@ -268,19 +271,29 @@ def make_plan(
         low=policy.integrity == "low",
         token=recipe,
         desktop="winsandbox" if policy.desktop == "private" else None,
-        enforcement=promise(policy, facts, grants, proven=proven),
+        enforcement=with_exceptions(
+            promise(policy, facts, grants, proven=proven), Aspect.PROTECTED_PLACES, facts.exceptions
+        ),
         notes=tuple(notes),
     )
 
 
-def grant_sid(secret: bytes, root: FileId, exclusions: Iterable[str]) -> Sid:
+def grant_sid(secret: bytes, root: FileId, exclusions: Iterable[str], *, low: bool = False) -> Sid:
     """The SID of a root with these exclusions: the same on every run of one installation, and no other's.
+
+    With labels it is another grant: labels open the root to every Low process of the user, so how long they stay is
+    decided for themselves, and not by whoever uses the root without them.
 
     Nothing about it is secret in use (a restricting SID only narrows a token); the key keeps two installations that
     share a disk from meeting in one SID.
     """
     names = "\0".join(sorted({name.upper() for name in exclusions}))
-    text = b"grant-1\0" + struct.pack("<Q", root.volume) + root.file.to_bytes(16, "little") + names.encode("utf-16-le")
+    text = (
+        (b"grant-1-low\0" if low else b"grant-1\0")
+        + struct.pack("<Q", root.volume)
+        + root.file.to_bytes(16, "little")
+        + names.encode("utf-16-le")
+    )
     return _tagged(hmac.new(secret, text, hashlib.sha256).digest())
 
 
@@ -337,26 +350,36 @@ def _grant(root: RootFacts, policy: Policy, facts: Facts, secret: bytes) -> Gran
     below = [path for path in facts.watch if is_below(path, root.place.path)]
     return Grant(
         root=root.place,
-        sid=grant_sid(secret, root.place.identity, names),
+        sid=grant_sid(secret, root.place.identity, names, low=policy.integrity == "low"),
         exclusions=tuple(sorted(names, key=str.upper)),
         protected=tuple(place for place in facts.protected if is_below(place.path, root.place.path)),
         create=tuple(create),
         watch=tuple(dict.fromkeys([ntpath.join(root.place.path, name) for name in missing] + below)),
+        descriptor=root.descriptor,
     )
 
 
 def _conflicts(facts: Facts) -> list[Mistake]:
-    """A root at or below a protected place: the grant would open what the policy closes."""
+    """A root at or below a protected place: the grant would open what the policy closes.
+
+    Also one that is folded into another root: that it is one directory with a protected place, or lies in one, shows
+    on final paths only.
+    """
+    asked: list[tuple[str, str, FileId | None]] = []
+    for root in facts.roots:
+        asked.append((root.asked, root.place.path, root.place.identity))
+        folded = [ntpath.join(root.place.path, name) for name in root.folded]
+        asked += [(path, path, None) for path in folded]
     return [
         Mistake(
-            root.asked,
+            text,
             f"lies at or below the protected place {place.path}.",
             "Take one of the two out of the policy.",
             "root.protected",
         )
-        for root in facts.roots
+        for text, path, identity in asked
         for place in facts.protected
-        if root.place.identity == place.identity or is_below(root.place.path, place.path)
+        if place.identity == identity or path.upper() == place.path.upper() or is_below(path, place.path)
     ]
 
 
@@ -373,6 +396,12 @@ def refuse_caller(policy: Policy, caller: TokenInfo) -> None:
             "this process already runs under a restricted token (a sandbox): a token made from it could write nothing.",
             remedy="Use the sandbox that is there, or start this program outside of it.",
             code="host.nested",
+        )
+    if caller.token.integrity < MEDIUM:
+        raise UnsupportedHost(
+            "this process (the caller) runs at Low integrity: it may change no access list and keep no ledger.",
+            remedy="Start it at Medium integrity, as programs ordinarily are.",
+            code="host.low",
         )
     elevated = caller.elevated or caller.token.integrity > MEDIUM
     if elevated and policy.elevated != "lower":

@@ -24,7 +24,7 @@ from .errors import CommandNotFound, CommandRefused, SpawnError, WinError
 if TYPE_CHECKING:
     from ._host import FileInfo, Files, Host
 
-__all__ = ["Resolved", "command_line", "resolve"]
+__all__ = ["Resolved", "command_line", "resolve", "shell_line"]
 
 MAX_COMMAND_LINE: Final = 32_766  # UTF-16 code units without the ending NUL (CreateProcessW: 32,767 with it)
 MAX_CMD_LINE: Final = 8_191  # what cmd.exe reads ("Command prompt line string limitation")
@@ -136,7 +136,8 @@ def command_line(application: str, arguments: Sequence[str]) -> str:
 
     By the rules of the C runtime and CommandLineToArgvW, as :func:`subprocess.list2cmdline` has them; arguments with
     line ends are put in quotes too, since some parsers split there. For a batch file the line is one for cmd.exe, and
-    arguments that cmd.exe, or the batch file with ``"%~1"``, could read as anything else are refused.
+    arguments that cmd.exe, or the batch file with ``"%~1"``, could read as anything else are refused. What follows
+    cmd.exe's own ``/c`` or ``/k`` as a single item is the caller's line for the shell, see :func:`shell_line`.
 
     Raises:
         CommandRefused: an argument cannot be given to a batch file safely.
@@ -148,6 +149,8 @@ def command_line(application: str, arguments: Sequence[str]) -> str:
             raise ValueError(f"an argument holds a NUL character: {argument!r}")
     if application.lower().endswith(_BATCH):
         line, most, reader = _batch_line(application, arguments), MAX_CMD_LINE, "cmd.exe"
+    elif (line_for_cmd := shell_line(application, arguments)) is not None:
+        line, most, reader = line_for_cmd, MAX_CMD_LINE, "cmd.exe"
     else:
         # The first word is read by other rules (a backslash escapes nothing), and no path of a file holds a quote.
         first = f'"{application}"' if re.search(r"[ \t]", application) else application
@@ -163,12 +166,33 @@ def command_line(application: str, arguments: Sequence[str]) -> str:
     return line
 
 
+def shell_line(application: str, arguments: Sequence[str]) -> str | None:
+    """The command line for ``["cmd", "/c", line]``, with `line` as it is; None where that is not what was asked for.
+
+    cmd.exe knows no backslash before a quote: with the C runtime's quoting ``echo "a b"`` would arrive with the
+    backslashes in it. So, as ``subprocess`` does for ``shell=True``, the line stands verbatim in one more pair of
+    quotes, which cmd.exe takes off. Without /s, by which it would take them off a path with blanks too (``cmd /?``).
+    """
+    directory, name = ntpath.split(application.lower())
+    if name != "cmd.exe" or ntpath.basename(directory) not in _SYSTEM_NAMES or len(arguments) < 2:
+        return None
+    *switches, last, line = arguments
+    if last.lower() not in ("/c", "/k") or not all(map(_SWITCH.fullmatch, switches)):
+        return None
+    return " ".join(["cmd.exe", *switches, last, f'"{line}"'])
+
+
 def quoted(argument: str) -> str:
     """One argument as the C runtime reads it back: backslashes are special before a quote only."""
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', argument)
     if argument and not re.search(r"[ \t\n\v\f\r]", argument):
         return escaped
     return '"' + re.sub(r"(\\+)\Z", r"\1\1", escaped) + '"'
+
+
+_SYSTEM_NAMES: Final = ("system32", "syswow64", "sysnative")
+# A switch of cmd.exe before its /c or /k, which end the switches: /d, /v:off, /t:0a.
+_SWITCH: Final = re.compile(r"/[abd-jl-z](:[a-z0-9]+)?", re.ASCII | re.IGNORECASE)
 
 
 # --- batch files ---------------------------------------------------------------------------------------------------
@@ -362,10 +386,7 @@ def _judged(host: Host, path: str, warnings: list[str]) -> Resolved:
         raise _refused_alias(path)
     directory, name = ntpath.split(final)
     name = name.lower()
-    if name in ("bash.exe", "wsl.exe", "wslg.exe", "curl.exe"):
-        windows_own = folded(directory) == folded(host.files.known_folders().system)
-    else:
-        windows_own = False
+    windows_own = name in ("bash.exe", "wsl.exe", "wslg.exe", "curl.exe") and _in_system(host.files, directory)
     if name in ("wsl.exe", "wslg.exe") or (name == "bash.exe" and windows_own):
         raise CommandRefused(
             f"{path} starts a Linux system outside of the sandbox (WSL).",
@@ -389,6 +410,13 @@ def _judged(host: Host, path: str, warnings: list[str]) -> Resolved:
             "(error 740). Rename it, or run it outside of the sandbox."
         )
     return Resolved(path, "program", tuple(warnings))
+
+
+def _in_system(files: Files, directory: str) -> bool:
+    """Whether Windows' own programs lie there: System32, its 32-bit twin, or its name for 32-bit programs."""
+    folders = files.known_folders()
+    places = (folders.system, *(ntpath.join(folders.windows, name) for name in _SYSTEM_NAMES))
+    return folded(directory) in map(folded, places)
 
 
 def _final(files: Files, path: str) -> str:

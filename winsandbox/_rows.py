@@ -160,6 +160,7 @@ LEASE_GRANTS: Final = "SELECT lease, sid FROM lease_grant"
 GUARDS: Final = "SELECT object, kind, logon, done FROM guard"
 LOGONS: Final = "SELECT sid FROM logon"
 SEEN: Final = "SELECT sid, object, state FROM seen"
+NESTED: Final = "SELECT sid, path FROM nested"
 SCRATCH: Final = "SELECT name, pid, created FROM scratch"
 
 
@@ -211,6 +212,10 @@ def seen(row: Sequence[Any]) -> tuple[Sid, FileId, bytes]:
     return sid(row[0]), object_id(row[1]), data(row[2])
 
 
+def nested(row: Sequence[Any]) -> tuple[Sid, str]:
+    return sid(row[0]), path(row[1])
+
+
 # Everything that is read, for `Ledger.verify`. Proofs are missing: an unreadable one proves nothing, and costs no more.
 READERS: Final[Mapping[str, Callable[[Sequence[Any]], object]]] = {
     LEASES: lease,
@@ -222,5 +227,6 @@ READERS: Final[Mapping[str, Callable[[Sequence[Any]], object]]] = {
     PLACEHOLDERS: placeholder,
     LABELS: label,
     SEEN: seen,
+    NESTED: nested,
     SCRATCH: scratch,
 }

@@ -25,6 +25,7 @@ from ._security.mask import (
     WRITE_DAC,
     WRITE_OWNER,
 )
+from ._security.sid import EVERYONE
 
 if TYPE_CHECKING:
     from ._casebook import Need
@@ -77,12 +78,13 @@ class SimulatedPrograms:
     def __init__(self, host: SimulatedHost) -> None:
         self._host = host
         self._tool = ""
-        self.needs: frozenset[Need] = frozenset({"links", "streams", "python", "model"})
+        needs: set[Need] = {"links", "streams", "python", "model"}
+        if host.processes.has_console():
+            needs.add("console")
+        self.needs: frozenset[Need] = frozenset(needs)
 
     def offers(self, verb: str) -> bool:
-        from ._sim.program import SimulatedProcess
-
-        return verb not in ("console", "desktop") or hasattr(SimulatedProcess, verb)
+        return True
 
     def install(self, scene: Scene) -> None:
         self._tool = ntpath.join(scene.tools, "operation.exe")
@@ -129,6 +131,8 @@ class CommandPrompt:
         needs: set[Need] = {"links", "streams"}
         if self._python:
             needs.add("python")
+        if host.processes.has_console():
+            needs.add("console")
         self.needs = frozenset(needs)
 
     def offers(self, verb: str) -> bool:
@@ -217,9 +221,13 @@ class Scene:
         ):
             self.host.files.write(file, data)
 
-    def set_descriptor(self, path: str, sddl: str, user: str) -> None:
+    def set_descriptor(self, path: str, sddl: str) -> None:
         """Store the DACL of `sddl`, and its label if it has one, on this one object."""
-        descriptor = SecurityDescriptor.from_sddl(sddl.replace("%USER%", user))
+        with self.host.tokens.current() as token:
+            own = self.host.tokens.inspect(token)
+        logon = EVERYONE if own.logon is None else own.logon
+        text = sddl.replace("%USER%", str(own.token.user)).replace("%LOGON%", str(logon))
+        descriptor = SecurityDescriptor.from_sddl(text)
         label = descriptor.sacl is not None
         with self._open(path, READ_CONTROL | WRITE_DAC | (WRITE_OWNER if label else 0)) as handle:
             self.host.files.set_security(handle, descriptor.to_bytes(), dacl=True, label=label)
@@ -233,7 +241,7 @@ class Scene:
     def content(self, path: str) -> bytes | None:
         """The content of a file, links followed."""
         with suppress(OSError), self.host.files.open(_plain(path), FILE_READ_DATA, follow=True) as handle:
-            return self.host.files.read(handle, 1 << 16)
+            return b"".join(iter(lambda: self.host.files.read(handle, 1 << 16), b""))
         return None
 
     def volume(self) -> Volume:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ._operations import VERDICTS, Operation, Outcome, Verdict, parse
-from ._paths import normal
 from ._perform import CODES, simulated_tool
 from .errors import Mistake, ScriptError, UnsupportedHost
 
@@ -47,6 +46,7 @@ _QUESTIONS: Final[dict[str, tuple[tuple[int, _Access], ...]]] = {
     "link": ((0, "write"), (1, "create")),
     "junction": ((1, "create"),),
     "symlink": ((1, "create"),),
+    "dirlink": ((1, "create"),),
 }
 
 
@@ -155,7 +155,7 @@ def simulate(policy: Policy, script: str, *, host: Host | None = None) -> Simula
     model.add_program(_TOOL, functools.partial(simulated_tool, host=model.processes.current().pid))
     try:
         with Sandbox(policy, keep="session", host=model) as sandbox:
-            rows = tuple(_row(model, sandbox, operation) for operation in operations)
+            rows = tuple(_row(sandbox, operation) for operation in operations)
     finally:
         model.remove(ntpath.dirname(_TOOL))
     return SimulationReport(rows, model.capabilities().system)
@@ -212,8 +212,8 @@ def _from_json(text: str) -> tuple[ExpectedRow, ...]:
     return found
 
 
-def _row(host: SimulatedHost, sandbox: Sandbox, operation: Operation) -> SimulatedRow:
-    decisions = list(_decisions(host, sandbox, operation))
+def _row(sandbox: Sandbox, operation: Operation) -> SimulatedRow:
+    decisions = list(_decisions(sandbox, operation))
     with sandbox.spawn(
         [_TOOL, operation.verb, *operation.arguments],
         stdin=subprocess.DEVNULL,
@@ -241,16 +241,11 @@ def _reason(outcome: Outcome, decisions: Iterable[Decision]) -> str:
     return outcome.reason
 
 
-def _decisions(host: SimulatedHost, sandbox: Sandbox, operation: Operation) -> Iterable[Decision]:
-    from ._explaining import Question
-
+def _decisions(sandbox: Sandbox, operation: Operation) -> Iterable[Decision]:
     for index, access in _QUESTIONS.get(operation.verb, ()):
         path = operation.arguments[index]
-        if "%" in path:
-            continue  # a variable of the child's: only the child knows where that is
         with suppress(OSError, ValueError):  # a name that cannot be asked about; the command still tells
-            path = normal(ntpath.join(sandbox.policy.cwd or "C:\\", path))
-            yield Question(host, sandbox.plan(), path, access).answer()
+            yield sandbox.explain(path, access)
 
 
 def _model(policy: Policy) -> SimulatedHost:

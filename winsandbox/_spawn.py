@@ -15,11 +15,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from . import _log
 from ._host import JobLimits, StartRequest
 from ._pipes import Pump, Redirection, Stream, TextMode, open_end, open_streams, text_mode
-from ._resolve import command_line, plain, resolve
+from ._resolve import command_line, plain, resolve, shell_line
 from ._tree import Tree
-from .errors import EnforcementError, SpawnError
+from .environment import check
+from .errors import EnforcementError, SpawnError, WinError, WorkingDirectoryError
 from .policy import UI_LIMITS as _UI_NAMES
 from .process import Arguments, Process
 
@@ -48,7 +50,6 @@ _REMEDIES: Final = {
     206: "The command line or the environment is too long.",
     216: "The program is built for another processor.",
     225: "The antivirus holds the program back.",
-    267: "The working directory does not exist or is no directory.",
     740: "The program asks for administrator rights, or Windows takes it for an installer by its name: run it outside.",
     1260: "A policy of this machine (AppLocker, Software Restriction) forbids the program.",
     1312: "It is a packaged app (Microsoft Store): install the ordinary version.",
@@ -97,6 +98,7 @@ def spawn(
     desktop: str | None = None,
     require: Require = "full",
     finished: Callable[[Any], None] | None = None,
+    forgotten: Callable[[Any], None] | None = None,
 ) -> Process:
     """Start `args` with `token` in a job of its own.
 
@@ -109,9 +111,12 @@ def spawn(
         desktop: ``WinSta0\\name``, or None for the caller's.
         require: whether a limit that the host refuses is an error, or a note ("best-effort").
         finished: called once with the process when nothing of its tree is left.
+        forgotten: called instead when the process is collected before that, with a stand-in whose ``close`` calls
+            `finished`. It must do next to nothing: it runs in the middle of anything.
 
     Raises:
         CommandNotFound, CommandRefused: see ``_resolve.resolve``.
+        WorkingDirectoryError: `cwd` does not exist or is no directory.
         EnforcementError: the host refused a limit.
         SpawnError: Windows did not start the process.
         TypeError, ValueError: arguments that subprocess.Popen refuses too.
@@ -138,6 +143,7 @@ def spawn(
             notes=notes,
             shared_console=console == "shared",
             finished=finished,
+            forgotten=forgotten,
         )
         undo.pop_all()
     return process
@@ -173,14 +179,35 @@ def prepare(
     if console not in ("private", "shared"):
         raise ValueError(f'console must be "private" or "shared", not {console!r}')
     ui = ui_mask(ui_limits)
+    check(environment)  # on every host alike: Windows' block is made only at the start
+    _check_directory(host, cwd)
     found = resolve(host, words[0], environment, cwd=cwd)
     line = command_line(found.application, words[1:])
-    application = found.application
+    application, notes = found.application, found.warnings
+    if "\n" in line and line == shell_line(application, words[1:]):
+        notes += ("cmd.exe reads the line up to its first line end: join commands with &, or write a batch file.",)
     if found.kind == "batch":
         # Windows' own cmd.exe whatever COMSPEC says: the child's environment may come from the workspace.
         application = host.files.known_folders().system + "\\cmd.exe"
-    return Recipe(
-        *(token, application, line, environment, plain(cwd), limits, ui, console, desktop, require, found.warnings)
+    return Recipe(*(token, application, line, environment, plain(cwd), limits, ui, console, desktop, require, notes))
+
+
+def _check_directory(host: Host, cwd: str) -> None:
+    """Before anything is made, and by name: CreateProcess would name the program."""
+    try:
+        found = host.files.query(plain(cwd))
+    except OSError:
+        return  # it may be closed to us in this way only; whether the child can go there is seen at the start
+    if found is None or not found.directory:
+        raise _no_directory(cwd, "does not exist" if found is None else "is no directory")
+
+
+def _no_directory(cwd: str, what: str) -> WorkingDirectoryError:
+    return WorkingDirectoryError(
+        f"the working directory {cwd} {what}.",
+        cause=WinError(267, "CreateProcessAsUserW", cwd),
+        path=cwd,
+        remedy="Create it first, or leave cwd out for the workspace.",
     )
 
 
@@ -253,7 +280,9 @@ def _create(host: Host, recipe: Recipe, job: Handle, streams: tuple[Stream, Stre
         token=recipe.token,
         job=job,
         handles=(streams[0].child, streams[1].child, streams[2].child),
-        # A group of its own, so that CTRL_BREAK_EVENT reaches this command and not the host as well.
+        # A group of its own, so that CTRL_BREAK_EVENT reaches this command and not the host as well. Its price: Ctrl+C
+        # is ignored in it ("Process Creation Flags").
+        # No CREATE_DEFAULT_ERROR_MODE: what this process has chosen with SetErrorMode holds for the child too.
         flags=_CREATE_NO_WINDOW if recipe.console == "private" else _CREATE_NEW_PROCESS_GROUP,
         desktop=recipe.desktop,
     )
@@ -261,6 +290,8 @@ def _create(host: Host, recipe: Recipe, job: Handle, streams: tuple[Stream, Stre
         return host.processes.start(request)
     except OSError as error:
         code = getattr(error, "winerror", None) or 0
+        if code == 267:  # ERROR_DIRECTORY: it went away a moment ago
+            raise _no_directory(recipe.cwd, "does not exist or is no directory") from error
         raise SpawnError(
             f"{recipe.application} could not be started ({error}).",
             cause=error,
@@ -284,7 +315,7 @@ def limited_job(host: Host, limits: Limits, ui: int) -> tuple[Handle, list[tuple
     """A job with as many of the limits as the host takes, and those that it refuses: (name, reason)."""
     refused = []
     wanted = {"memory": limits.memory, "processes": limits.processes, "cpu_time": limits.cpu_time, "ui": ui}
-    if ui and host.processes.in_job_with_ui_limits():
+    if ui and host.processes.job_refuses_ui_limits():
         # Windows nests jobs only where none of them has limits of the user interface ("Nested Jobs").
         refused.append(("ui", "the host runs in a job that allows no such limits in another"))
         wanted["ui"] = 0
@@ -301,6 +332,7 @@ def refusals(refused: Sequence[tuple[str, str]], require: Require) -> dict[str, 
     """Limits that the host refused, as sentences by name; under anything but best effort the first is an error."""
     texts = {}
     for name, reason in refused:
+        _log.record("limit-refused", f"the host refused the limit {name}", limit=name, reason=reason)
         what = "limits of the user interface" if name == "ui" else f"the limit {name!r}"
         texts[name] = f"{what} cannot be set on this host: {reason}."
         if require != "best-effort":

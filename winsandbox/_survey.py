@@ -3,25 +3,22 @@
 Read-only: nothing is created or changed. A root is judged by its final path and its file id, because a text can hide
 what it names: a SUBST drive, an 8.3 name, a junction on the way. What is refused is collected, not raised, so that a
 user sees all of it at once.
-
-Protected places are found by listing their parent, not by opening the name: a directory can be case-sensitive
-(``fsutil file setCaseSensitiveInfo``), and then ``.git`` and ``.GIT`` are two objects that both have to be protected.
 """
 
 from __future__ import annotations
 
 import ntpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ._findings import rights_remedy
 from ._host import (
     ATTRIBUTE_OFFLINE,
     ATTRIBUTE_RECALL_ON_DATA_ACCESS,
     ATTRIBUTE_RECALL_ON_OPEN,
     Capabilities,
-    Entry,
     FileId,
     FileInfo,
     Handle,
@@ -30,32 +27,22 @@ from ._host import (
     TokenInfo,
     Volume,
 )
-from ._plan import Origin, Place, Protected
+from ._places import LOOK, Searched, find_places, upwards
+from ._plan import Place, Protected
 from ._security.descriptor import SecurityDescriptor
 from ._security.mask import (
-    FILE_LIST_DIRECTORY,
-    FILE_READ_ATTRIBUTES,
-    FILE_READ_DATA,
     READ_CONTROL,
     WRITE_DAC,
     WRITE_OWNER,
 )
-from .errors import Mistake, PolicyError
-from .policy import Places, is_below, normal, root_mistakes
+from .errors import Mistake
+from .policy import Places, is_below, root_mistakes
 
 if TYPE_CHECKING:
     from ._state import State
     from .policy import Policy
 
 _PLACEHOLDER: Final = ATTRIBUTE_OFFLINE | ATTRIBUTE_RECALL_ON_OPEN | ATTRIBUTE_RECALL_ON_DATA_ACCESS
-_LOOK: Final = FILE_LIST_DIRECTORY | FILE_READ_ATTRIBUTES | READ_CONTROL
-
-# A .git file or a commondir file holds one path. Longer than any path Windows takes means: not a pointer.
-_POINTER_LIMIT: Final = 70_000
-
-# Names whose creation inside .git turns other directories into configuration (git reads hooks and config from where
-# commondir and gitdir point, and config.worktree beside config); Protect.GIT_HOOKS cannot deny them in advance.
-GIT_REDIRECTS: Final = ("commondir", "config.worktree", "gitdir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +50,8 @@ class RootFacts:
     """One writable root as it lies on disk.
 
     ``missing`` are protected names that do not exist in it; ``folded`` the other roots of the policy that lie below it,
-    relative to it: they are no roots of their own, but their protected names count.
+    relative to it: they are no roots of their own, but their protected names count. ``descriptor`` is its security
+    descriptor as it was read here, so that a warm start need not read it again.
     """
 
     asked: str
@@ -72,6 +60,7 @@ class RootFacts:
     workspace: bool
     missing: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
+    descriptor: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +69,8 @@ class Facts:
 
     ``protected`` are the protected places of all roots, with their origin; ``watch`` absolute paths that do not exist
     and must not appear; ``mistakes`` what is wrong with the roots; ``open_places`` sentences about what an audit found
-    writable by everyone, None where none was made.
+    writable by everyone, None where none was made; ``exceptions`` sentences about what of the protected places cannot
+    be protected.
     """
 
     capabilities: Capabilities
@@ -93,24 +83,21 @@ class Facts:
     mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...]
     open_places: tuple[str, ...] | None = None
-
-
-class _Candidate(NamedTuple):
-    path: str
-    identity: FileId
-    directory: bool
-    link: bool
-    origin: Origin
+    exceptions: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Found:
-    roots: list[RootFacts] = field(default_factory=list)
-    candidates: list[_Candidate] = field(default_factory=list)
-    leads: list[tuple[str, Origin]] = field(default_factory=list)
-    watch: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+class _Opened(NamedTuple):
+    asked: str
+    place: Place
+    handle: Handle
+    volume: Volume
+    descriptor: bytes
 
 
 def open_places(host: Host, state: State, policy: Policy) -> tuple[str, ...]:
@@ -152,41 +139,44 @@ def survey(host: Host, policy: Policy, *, state_path: str, open_places: tuple[st
         caller = host.tokens.inspect(token)
     folders = files.known_folders()
     found = _Found()
+    roots: list[RootFacts] = []
     with ExitStack() as handles:
-        opened: list[tuple[str, Place, Handle, Volume]] = []
+        opened: list[_Opened] = []
         for asked in policy.writable_roots:
             before = len(found.mistakes)
             root = _open_root(host, asked, policy, folders, state_path, found, handles)
             if root is not None and len(found.mistakes) == before:
-                opened.append((asked, *root))
+                opened.append(root)
         # One directory under two names is one root.
-        opened = list({item[1].identity: item for item in reversed(opened)}.values())[::-1]
-        outer = _disjoint(opened)
-        for asked, place, handle, volume in opened:
-            workspace = bool(policy.cwd) and asked == policy.writable_roots[0]
-            missing = _find_protected(host, place, handle, policy, found)
+        opened = list({root.place.identity: root for root in reversed(opened)}.values())[::-1]
+        outer = _disjoint(root.place for root in opened)
+        searched = [Searched(root.place, root.handle, policy.protected_subpaths) for root in opened]
+        places = find_places(host, searched, outer)
+        watch: list[str] = []
+        for root in opened:
+            missing = tuple(places.missing[root.place.path])
+            if root.place not in outer:  # folded into another root, but its protected names still count
+                watch.extend(ntpath.join(root.place.path, name) for name in missing)
+                continue
+            workspace = bool(policy.cwd) and root.asked == policy.writable_roots[0]
             inside = tuple(
-                ntpath.relpath(other.path, place.path)
-                for _, other, _, _ in opened
-                if other is not place and is_below(other.path, place.path) and other.identity != place.identity
+                ntpath.relpath(other.place.path, root.place.path)
+                for other in opened
+                if is_below(other.place.path, root.place.path) and other.place.identity != root.place.identity
             )
-            if place in outer:
-                found.roots.append(RootFacts(asked, place, volume, workspace, tuple(missing), inside))
-            else:  # folded into another root, but its protected names still count
-                found.watch.extend(ntpath.join(place.path, name) for name in missing)
-        _add_targets(host, found)
-        protected = tuple(_attached(host, found))
+            roots.append(RootFacts(root.asked, root.place, root.volume, workspace, missing, inside, root.descriptor))
     return Facts(
         capabilities=host.capabilities(),
         caller=caller,
         folders=folders,
-        roots=tuple(found.roots),
-        protected=protected,
-        watch=tuple(dict.fromkeys(found.watch)),
+        roots=tuple(roots),
+        protected=places.protected,
+        watch=tuple(dict.fromkeys(watch + places.watch)),
         drives=files.drives(),
-        mistakes=tuple(found.mistakes),
-        notes=tuple(dict.fromkeys(found.notes)),
+        mistakes=(*found.mistakes, *places.mistakes),
+        notes=tuple(dict.fromkeys(found.notes + places.notes)),
         open_places=open_places,
+        exceptions=tuple(dict.fromkeys(places.exceptions)),
     )
 
 
@@ -198,14 +188,14 @@ def _open_root(
     state_path: str,
     found: _Found,
     handles: ExitStack,
-) -> tuple[Place, Handle, Volume] | None:
+) -> _Opened | None:
     files = host.files
 
     def refuse(code: str, reason: str, remedy: str) -> None:
         found.mistakes.append(Mistake(asked, reason, remedy, code))
 
     try:
-        handle = handles.enter_context(files.open(asked, _LOOK))
+        handle = handles.enter_context(files.open(asked, LOOK))
     except FileNotFoundError:
         refuse("root.missing", "does not exist.", "Create the directory first; roots are existing directories.")
         return None
@@ -239,9 +229,10 @@ def _open_root(
             "Use a directory on a local NTFS or ReFS volume.",
         )
     _refuse_by_identity(host, asked, final, info.identity, folders, state_path, found)
+    descriptor = b""
     if volume.kind == "remote" or not volume.persistent_acls:
         pass  # refused already; its descriptor is made up
-    elif SecurityDescriptor.from_bytes(files.security(handle)).dacl is None:
+    elif SecurityDescriptor.from_bytes(descriptor := files.security(handle)).dacl is None:
         refuse(
             "root.null-dacl",
             "has no access control list at all (a NULL DACL: everyone may do everything); adding to it would take "
@@ -252,7 +243,7 @@ def _open_root(
         _refuse_without_rights(host, asked, final, policy, found)
     if info.attributes & _PLACEHOLDER:
         found.notes.append(f"{final} holds cloud placeholders; files that are not on this machine are not touched")
-    return Place(final, info.identity), handle, volume
+    return _Opened(asked, Place(final, info.identity), handle, volume, descriptor)
 
 
 def _refuse_by_identity(
@@ -273,7 +264,7 @@ def _refuse_by_identity(
             found.mistakes.append(
                 Mistake(asked, f"is {name} under another name.", "Name a directory of its own.", "root.system")
             )
-    for path in _upwards(state_path):
+    for path in upwards(state_path):
         info = host.files.query(path)
         if info is not None and info.identity == identity:
             found.mistakes.append(
@@ -285,7 +276,7 @@ def _refuse_by_identity(
                 )
             )
     state = host.files.query(state_path)
-    if state is not None and any(_identity(host, path) == state.identity for path in list(_upwards(final))[1:]):
+    if state is not None and any(_identity(host, path) == state.identity for path in list(upwards(final))[1:]):
         found.mistakes.append(
             Mistake(
                 asked, "lies in winsandbox's own state directory.", "Name a directory of your project.", "root.state"
@@ -294,10 +285,11 @@ def _refuse_by_identity(
 
 
 def _refuse_without_rights(host: Host, asked: str, final: str, policy: Policy, found: _Found) -> None:
-    wanted = [(WRITE_DAC, "WRITE_DAC", "(WDAC)")]
-    if policy.integrity == "low":
-        wanted.append((WRITE_OWNER, "WRITE_OWNER", "(WO)"))
-    for right, name, letters in wanted:
+    low = policy.integrity == "low"
+    wanted = [(WRITE_DAC, "WRITE_DAC"), *([(WRITE_OWNER, "WRITE_OWNER")] if low else [])]
+    with host.tokens.current() as token:
+        user = host.tokens.inspect(token).token.user
+    for right, name in wanted:
         try:
             host.files.open(asked, READ_CONTROL | right).close()
         except PermissionError:
@@ -305,145 +297,12 @@ def _refuse_without_rights(host: Host, asked: str, final: str, policy: Policy, f
                 Mistake(
                     asked,
                     f"cannot be granted: you do not hold {name} on it.",
-                    f'Let its owner or an administrator run:  icacls "{final}" /grant "%USERNAME%:{letters}"',
+                    # For the tree: what lies in it has to be written too, and mostly came from the same hand.
+                    rights_remedy(final, user=user, label=low, tree=True),
                     "root.write-dac",
                 )
             )
-
-
-def _find_protected(host: Host, root: Place, handle: Handle, policy: Policy, found: _Found) -> list[str]:
-    """Add the protected places of one root; return the names that do not exist."""
-    missing: list[str] = []
-    for name in policy.protected_subpaths:
-        before = len(found.candidates)
-        with ExitStack() as opened:
-            _descend(host, root.path, handle, name.split("\\"), found, opened)
-        if len(found.candidates) == before:
-            missing.append(name)
-    parts = [name.upper().split("\\") for name in policy.protected_subpaths]
-    if any(part[0] == ".GIT" for part in parts) and [".GIT"] not in parts:
-        found.watch.extend(ntpath.join(root.path, ".git", name) for name in GIT_REDIRECTS)
-    return missing
-
-
-def _descend(host: Host, above: str, handle: Handle, parts: list[str], found: _Found, opened: ExitStack) -> None:
-    rest = parts[1:]
-    for entry in _matching(host, handle, parts[0]):
-        path = ntpath.join(above, entry.name)
-        if rest and entry.directory and not entry.reparse:
-            child = opened.enter_context(host.files.open_at(handle, entry.name, _LOOK))
-            _descend(host, path, child, rest, found, opened)
-            continue
-        # Where the way to a protected place leads through a link or a .git file, that is protected, so that it cannot
-        # be turned; what lies behind it is found as its target.
-        found.candidates.append(_Candidate(path, entry.identity, entry.directory, entry.reparse, "policy"))
-        if entry.reparse:
-            found.leads.append((ntpath.join(path, *rest), "link target"))
-        elif entry.name.upper() == ".GIT" and not entry.directory:
-            found.leads += [
-                (ntpath.join(target, *rest), "git pointer")
-                for target in _git_targets(host, above, handle, entry, found)
-            ]
-
-
-def _matching(host: Host, handle: Handle, name: str) -> list[Entry]:
-    return [entry for entry in host.files.entries(handle) if entry.name.upper() == name.upper()]
-
-
-def _git_targets(host: Host, above: str, parent: Handle, entry: Entry, found: _Found) -> Iterator[str]:
-    """A .git file names the real directory (worktree, submodule); that directory may name a common one."""
-    with host.files.open_at(parent, entry.name, FILE_READ_DATA | FILE_READ_ATTRIBUTES) as handle:
-        text = _text(host, handle)
-    if not text.startswith("gitdir:"):
-        found.notes.append(f"{ntpath.join(above, entry.name)} is a file but no git pointer; it is protected as a file")
-        return
-    target = _local(host, above, text.removeprefix("gitdir:").strip(), found)
-    if target is None:
-        return
-    yield target
-    try:
-        with host.files.open(ntpath.join(target, "commondir"), FILE_READ_DATA | FILE_READ_ATTRIBUTES) as handle:
-            text = _text(host, handle)
-    except OSError:
-        return  # no common directory: the pointer's target is all there is
-    common = _local(host, target, text, found) if text else None
-    if common is not None:
-        yield common
-
-
-def _local(host: Host, above: str, text: str, found: _Found) -> str | None:
-    """A path that a file in a root names, made absolute; None, with a note, where it is not on a local drive.
-
-    The file may be the child's, or come out of an archive. Opening a share that it names would send this user's
-    credentials there, unsandboxed, and wait for a server of somebody's choice.
-    """
-    try:
-        path = normal(ntpath.join(above, text.replace("/", "\\")))
-    except PolicyError:
-        found.notes.append(f"{above} names {text[:200]!r}, which is no path on a local drive; it is not followed")
-        return None
-    drive = path[:2].upper()
-    if any(volume.root[:2].upper() == drive and volume.kind != "remote" for volume in host.files.drives()):
-        return path
-    found.notes.append(f"{above} names {path}, which is not on a local drive; it is not followed")
-    return None
-
-
-def _text(host: Host, handle: Handle) -> str:
-    if host.files.info(handle).size > _POINTER_LIMIT:
-        return ""
-    return host.files.read(handle, _POINTER_LIMIT).decode("utf-8", "replace").strip()
-
-
-def _add_targets(host: Host, found: _Found) -> None:
-    """What links and git pointers lead to is protected as well, where it lies in a root."""
-    for path, origin in found.leads:
-        try:
-            handle = host.files.open(path, FILE_READ_ATTRIBUTES, follow=True)
-        except OSError:
-            found.notes.append(f"{path} leads nowhere that can be opened; nothing more is protected for it")
-            continue
-        with handle:
-            info, final = host.files.info(handle), host.files.final_path(handle)
-        if any(is_below(final, root.place.path) for root in found.roots):
-            found.candidates.append(_Candidate(final, info.identity, info.directory, False, origin))
-        else:
-            found.notes.append(f"{path} leads to {final}, outside every root; it is not writable there")
-
-
-def _attached(host: Host, found: _Found) -> Iterator[Protected]:
-    """Each candidate once, with the directories between its root and it."""
-    seen: set[FileId] = set()
-    for item in found.candidates:
-        root = next((root.place for root in found.roots if is_below(item.path, root.place.path)), None)
-        if root is None or item.identity in seen:
-            continue
-        seen.add(item.identity)
-        between: list[Place] = []
-        for above in list(_upwards(item.path))[1:]:
-            if above.upper() == root.path.upper():
-                break
-            info = host.files.query(above, follow=False)
-            if info is not None:
-                between.insert(0, Place(above, info.identity))
-        yield Protected(
-            name=ntpath.relpath(item.path, root.path),
-            path=item.path,
-            identity=item.identity,
-            directory=item.directory,
-            link=item.link,
-            between=tuple(between),
-            origin=item.origin,
-        )
-
-
-def _disjoint(opened: Iterable[tuple[str, Place, Handle, Volume]]) -> list[Place]:
-    """The outermost places: a root that is, or lies below, another one is covered by that one's grant."""
-    kept: list[Place] = []
-    for _, place, _, _ in sorted(opened, key=lambda item: (len(item[1].path), item[1].path.upper())):
-        if not any(place.identity == other.identity or is_below(place.path, other.path) for other in kept):
-            kept.append(place)
-    return kept
+            return
 
 
 def _identity(host: Host, path: str) -> FileId | None:
@@ -451,11 +310,10 @@ def _identity(host: Host, path: str) -> FileId | None:
     return None if info is None else info.identity
 
 
-def _upwards(path: str) -> Iterator[str]:
-    """`path` and every directory above it, innermost first."""
-    while True:
-        yield path
-        above = ntpath.dirname(path)
-        if above == path:
-            return
-        path = above
+def _disjoint(places: Iterable[Place]) -> list[Place]:
+    """The outermost places: a root that is, or lies below, another one is covered by that one's grant."""
+    kept: list[Place] = []
+    for place in sorted(places, key=lambda place: (len(place.path), place.path.upper())):
+        if not any(place.identity == other.identity or is_below(place.path, other.path) for other in kept):
+            kept.append(place)
+    return kept

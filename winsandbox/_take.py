@@ -149,6 +149,8 @@ class Taker:
         if changes and item.refused is not None:
             self._findings.error(item.path, item.refused)
             return False
+        if item.unlabelled is not None and self._label_stays(raw, item):
+            self._findings.error(item.path, item.unlabelled, label=True)
         if changes and hides(item):
             # It was an ordinary directory when it got our entries, so what lies in it has them too. They stay on it as
             # well: the next run sees by them that it is not done.
@@ -195,7 +197,13 @@ class Taker:
 
     def _taken(self, raw: bytes, item: Item) -> bytes | None:
         taken = self._entries_taken(raw, item.context).new
-        return self._unlabelled(raw, taken, item) if self._low else taken
+        return self._unlabelled(raw, taken, item) if self._low and item.unlabelled is None else taken
+
+    def _label_stays(self, raw: bytes, item: Item) -> bool:
+        """Whether it has a label of ours, which cannot be written."""
+        new = self._unlabelled(raw, None, item)
+        old = SecurityDescriptor.from_bytes(raw)
+        return new is not None and _edits.pack_label(SecurityDescriptor.from_bytes(new)) != _edits.pack_label(old)
 
     def _unlabelled(self, raw: bytes, taken: bytes | None, item: Item) -> bytes | None:
         """The label as it was, or as the other grants want it; a new object loses the one it inherited from ours."""
@@ -228,12 +236,13 @@ class Taker:
                 try:
                     raw = self._files.security(item.handle)
                     new = self._taken(raw, item)
+                    labels = self._low and item.unlabelled is None
                     if new is not None and new != raw:
-                        self._files.set_security(item.handle, new, dacl=True, label=self._low)
+                        self._files.set_security(item.handle, new, dacl=True, label=labels)
                         self._findings.written += 1
                         self._findings.touched.add(item.path)
                     # The root's row stays to the end: a removal that is taken up again has to know what it says.
-                    if self._low and item.info.identity != self._root_id:
+                    if labels and item.info.identity != self._root_id:
                         self._ledger.drop_label(item.info.identity, self._sid)
                 except (OSError, SecurityDataError) as error:
                     self.failed(item.path, item.context, error)

@@ -10,9 +10,12 @@ Sources: "Job Objects", "TerminateJobObject function" and "GetExitCodeProcess fu
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
+
+from . import _log
 
 if TYPE_CHECKING:
     from ._host import Handle, Host, Started, Usage
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 _SLICE: Final = 0.25
 # ERROR_NOT_ENOUGH_QUOTA: the code with which Windows itself ends processes whose job has used up its time.
 WALL_TIME_EXIT: Final = 1816
+_RETRY: Final = 1.0  # seconds until the next attempt to end a tree whose time is over, when one has failed
+_PAUSE: Final = 0.1  # real seconds; a wait that fails comes back at once
 KILLED: Final = 1  # subprocess.Popen's kill() on Windows ends with this code too
 
 
@@ -31,19 +36,23 @@ class Tree:
         pid: of the first process.
         returncode: its exit code, unsigned, once its end was seen; else None.
         over: whether nothing of the tree is left and the handles are given back.
+        ended: when that was seen, on the host's clock.
+        trouble: what went wrong with the wall-clock limit, for people.
     """
 
     def __init__(self, host: Host, job: Handle, started: Started, wall_time: float | None) -> None:
         self.pid = started.pid
         self.returncode: int | None = None
         self.over = False
+        self.ended: float | None = None
+        self.trouble: tuple[str, ...] = ()
         self._host = host
         self._job = job
         self._process = started.process
         self._lock = threading.Lock()
         self._users = 0
         self._usage: Usage | None = None
-        self._expired = False
+        self._expired = False  # the tree was ended for its time
         self._interruptible = host.capabilities().kind != "simulated"
         self._deadline = None if wall_time is None else host.processes.clock() + wall_time
 
@@ -53,6 +62,9 @@ class Tree:
     def using(self) -> Iterator[bool]:
         """Keep the handles open meanwhile; gives False when they are closed already."""
         with self._lock:
+            if self._job.closed or self._process.closed:
+                # Collected in a cycle, where the handles' finalizers may come first; closing the job ended the tree.
+                self._is_over()
             usable = not self.over
             self._users += usable
         try:
@@ -60,7 +72,8 @@ class Tree:
         finally:
             with self._lock:
                 self._users -= usable
-                last = self.over and not self._users
+                # Only somebody who used them: a second close could hit a handle that was made meanwhile.
+                last = usable and self.over and not self._users
             if last:
                 self._close()
 
@@ -127,7 +140,7 @@ class Tree:
             usage = self._read_usage()
             with self._lock:
                 self._usage = self._usage or usage
-                self.over = True
+                self._is_over()
         return True
 
     def abandon(self) -> None:
@@ -137,7 +150,11 @@ class Tree:
         with self.using() as usable:
             if usable:
                 with self._lock:
-                    self.over = True
+                    self._is_over()
+
+    def _is_over(self) -> None:
+        if not self.over:
+            self.over, self.ended = True, self._host.processes.clock()
 
     def usage(self) -> Usage | None:
         """The job's accounting: live while it runs, the last word afterwards; None where the host does not tell."""
@@ -154,7 +171,7 @@ class Tree:
 
     @property
     def limit(self) -> str | None:
-        """Which limit ended the tree, as far as the host tells."""
+        """The wall time if it ended the tree; else the limit that the job has told of first."""
         if self._expired:
             return "wall_time"
         usage = self.usage()
@@ -166,27 +183,47 @@ class Tree:
             threading.Thread(target=self._watch, name=f"winsandbox wall time {self.pid}", daemon=True).start()
 
     def _watch(self) -> None:
-        processes, deadline = self._host.processes, self._deadline
-        if deadline is None:
-            return
-        try:
-            with self.using() as usable:
-                # First the process, then what it left behind, up to the same moment.
-                if usable and (
-                    not processes.wait(self._process, max(0.0, deadline - processes.clock()))
-                    or not processes.wait_job(self._job, max(0.0, deadline - processes.clock()))
-                ):
+        # The host may go away meanwhile (the interpreter ends, a simulated process crashed), and its jobs with it. A
+        # thread has nobody to raise to.
+        with suppress(BaseException):
+            while not self._expired and not self.over:
+                try:
+                    if self._ends_in_time():
+                        return
                     self._enforce_wall_time()
-        except BaseException:
-            # The host is going away (the interpreter ends, a simulated process crashed), and its jobs with it; else the
-            # waits of the caller's own threads hold the limit too. A thread has nobody to raise to.
-            return
+                except OSError as error:
+                    self._failed(error)
+                    time.sleep(_PAUSE)
+
+    def _ends_in_time(self) -> bool:
+        """Wait for the first process, then for what it left behind, up to the same moment."""
+        processes = self._host.processes
+        with self.using() as usable:
+            if not usable:
+                return True
+            return processes.wait(self._process, self._time_left()) and processes.wait_job(self._job, self._time_left())
+
+    def _time_left(self) -> float:
+        return 0.0 if self._deadline is None else max(0.0, self._deadline - self._host.processes.clock())
 
     def _enforce_wall_time(self) -> None:
+        """End the tree if its time is over. A failure is told and tried again, by whoever waits or by the thread."""
         deadline = self._deadline
         if deadline is None or self._expired or self._host.processes.clock() < deadline:
             return
         with self.using() as usable:
-            if usable:
-                self._expired = True
+            if not usable:
+                return
+            try:
                 self._host.processes.terminate_job(self._job, WALL_TIME_EXIT)
+            except OSError as error:
+                self._failed(error)
+                self._deadline = self._host.processes.clock() + _RETRY
+            else:
+                self._expired = True
+
+    def _failed(self, error: OSError) -> None:
+        said = f"the limit wall_time could not be held at once: {error}"
+        if said not in self.trouble:
+            self.trouble += (said,)
+            _log.record("limit-failed", said, weight="warning", pid=self.pid, limit="wall_time")

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["CaseResult", "Row", "run_case"]
 
 _SEEN: Final = frozenset(
-    {"write", "append", "mkdir", "delete", "rmdir", "rename", "replace", "link", "junction", "symlink"}
+    {"write", "append", "mkdir", "delete", "rmdir", "rename", "replace", "link", "junction", "symlink", "dirlink"}
 )
-_FRESH: Final = frozenset({"mkdir", "link", "junction", "symlink", "rename"})  # what they make must not be there
+_FRESH: Final = frozenset(
+    {"mkdir", "link", "junction", "symlink", "dirlink", "rename"}
+)  # what they make must not be there
 _SOURCED: Final = frozenset({"read", "list", "delete", "rmdir", "rename", "replace", "link"})  # ... and this must be
 
 
@@ -60,13 +62,13 @@ class CaseResult:
 
     Attributes:
         rows: each operation, in order.
-        claims: for each sandbox that started, what it said of the case's aspect.
+        claims: for each phase whose sandbox started, what it said of the case's aspect.
         mistakes: sandboxes that started or were refused wrongly, violations that were not reported.
     """
 
     case: Case
     rows: tuple[Row, ...]
-    claims: tuple[Verdict, ...]
+    claims: Mapping[int, Verdict]
     mistakes: tuple[str, ...] = ()
 
     @property
@@ -100,39 +102,41 @@ def run_case(
     What a step of the arrangement raises is let through: then the case says nothing.
     """
     base = ntpath.join(scene.path, f"case-{number}")
+    environment = {name.upper(): value for name, value in scene.host.processes.environment().items()}
     places = {
         "BASE": base,
         "ROOT": ntpath.join(base, "root"),
         "OUTSIDE": ntpath.join(base, "outside"),
         "SECOND": ntpath.join(base, "second"),
+        "STATE": scene.state,
+        "USERTEMP": environment.get("TEMP", ""),
+        "DRIVE": ntpath.splitdrive(base)[0] + "\\",
+        "STAMP": f"{ntpath.basename(scene.path)}-{number}",
         **(more_places or {}),
     }
     scene.make_directory(places["ROOT"])
-    with scene.host.tokens.current() as token:
-        user = str(scene.host.tokens.inspect(token).token.user)
     rows: list[Row] = []
-    claims: list[Verdict] = []
+    claims: dict[int, Verdict] = {}
     mistakes: list[str] = []
     for index, phase in enumerate(case.phases):
-        run = _PhaseRun(executor, scene, places, user, phase.policy(places, configuration).cwd)
-        run.arrange(phase)
-        _run_phase(run, case, phase, index, configuration, rows, claims, mistakes)
-    return CaseResult(case, tuple(rows), tuple(claims), tuple(mistakes))
+        run = _PhaseRun(executor, scene, places, phase, phase.policy(places, configuration).cwd)
+        run.arrange()
+        _run_phase(run, case, index, configuration, rows, claims, mistakes)
+    return CaseResult(case, tuple(rows), claims, tuple(mistakes))
 
 
 def _run_phase(
     run: _PhaseRun,
     case: Case,
-    phase: Phase,
     index: int,
     configuration: Mapping[str, Any],
     rows: list[Row],
-    claims: list[Verdict],
+    claims: dict[int, Verdict],
     mistakes: list[str],
 ) -> None:
     from .sandbox import Sandbox
 
-    scene = run.scene
+    scene, phase = run.scene, run.phase
     policy = phase.policy(run.places, configuration)
     flags = flags_of(policy)
 
@@ -155,7 +159,7 @@ def _run_phase(
     with sandbox:
         if phase.refused:
             mistakes.append(f"a sandbox started that should have been refused ({phase.refused})")
-        claims.append(sandbox.enforcement[case.aspect])
+        claims[index] = sandbox.enforcement[case.aspect]
         found: set[str] = set()
         for attempt in phase.tries:
             outcome, violations = run.carry_out(sandbox, attempt)
@@ -166,6 +170,10 @@ def _run_phase(
                 mistakes.append(f"{name} was not reported as a violation")
 
 
+def _expanded(word: str, places: Mapping[str, str]) -> str:
+    return Operation("", (word,)).expanded(places).arguments[0]
+
+
 def _has_code(error: SandboxError, wanted: str) -> bool:
     codes = {error.code} | ({mistake.code for mistake in error.mistakes} if isinstance(error, PolicyError) else set())
     return any(code == wanted or code.startswith(wanted + ".") for code in codes)
@@ -174,21 +182,21 @@ def _has_code(error: SandboxError, wanted: str) -> bool:
 class _PhaseRun:
     """Carries the operations of one sandbox out."""
 
-    def __init__(self, executor: Executor, scene: Scene, places: Mapping[str, str], user: str, cwd: str) -> None:
+    def __init__(self, executor: Executor, scene: Scene, places: Mapping[str, str], phase: Phase, cwd: str) -> None:
         self.executor = executor
         self.scene = scene
         self.places = dict(places)
-        self._user = user
+        self.phase = phase
         self._cwd = cwd
         self._count = 0
 
-    def arrange(self, phase: Phase) -> None:
+    def arrange(self) -> None:
         """What the user does before the sandbox starts."""
-        for item in phase.setup:
+        for item in self.phase.setup:
             if isinstance(item, Content):
                 self.scene.make_file(self._path(item.path), item.text.encode())
             elif isinstance(item, Descriptor):
-                self.scene.set_descriptor(self._path(item.path), item.sddl, self._user)
+                self.scene.set_descriptor(self._path(item.path), item.sddl)
             else:
                 self._by_setup(item)
 
@@ -218,18 +226,28 @@ class _PhaseRun:
             said, violations = self._command(sandbox, operation, text)
             if said.verdict == "allowed" and attempt.expected == "denied":
                 self.executor.undo(operation)
-        return self._judged(operation, said, text), violations
+        outcome = self._judged(operation, said, text)
+        if operation.verb == "write" and outcome.verdict == "allowed":
+            self._tidy(self._path(operation.arguments[0]))
+        return outcome, violations
+
+    def _tidy(self, path: str) -> None:
+        """Take back a file that was made outside of the scene, where nothing removes it at the end."""
+        inside = self.scene.path.upper() + "\\"
+        if self.places["STAMP"] in path and not path.upper().startswith(inside):
+            self.executor.by_user(Operation("delete", (path,)), self._cwd, "")
 
     def _command(self, sandbox: Sandbox, operation: Operation, text: str) -> tuple[Outcome, tuple[str, ...]]:
         host = self.scene.host
         more = variables(operation, text=text, host=host.processes.current().pid)
+        own = {name: _expanded(value, self.places) for name, value in self.phase.environment.items()}
         try:
             with sandbox.spawn(
                 self.executor.words(operation),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**host.processes.environment(), **more},
+                env={**host.processes.environment(), **own, **more},
             ) as process:
                 output = process.communicate(timeout=TIMEOUT)[0]
         except (SandboxError, OSError, subprocess.TimeoutExpired) as error:
@@ -243,7 +261,7 @@ class _PhaseRun:
     # -- judging
 
     def _path(self, word: str) -> str:
-        word = Operation("", (word,)).expanded(self.places).arguments[0]
+        word = _expanded(word, self.places)
         return word if word.startswith("\\\\") else ntpath.join(self._cwd, word)
 
     def _paths(self, operation: Operation) -> Iterator[str]:

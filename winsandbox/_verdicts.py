@@ -46,7 +46,7 @@ def promise(
     grants = tuple(grants)
     basis = Basis.SIMULATED if facts.capabilities.kind == "simulated" else Basis.DOCUMENTED
     verdicts = {
-        Aspect.WRITES_OUTSIDE: _writes_outside(facts),
+        Aspect.WRITES_OUTSIDE: _writes_outside(policy, facts),
         Aspect.DELETES_OUTSIDE: _deletes_outside(policy, facts),
         Aspect.PROTECTED_PLACES: _protected_places(policy, facts, grants),
         Aspect.READS: (Level.NONE, "a write-restricted token reads whatever the user may read.", ()),
@@ -95,22 +95,26 @@ def _under_wine(answer: _Answer) -> _Answer:
     return Level.UNKNOWN, "Wine accepts what Windows would enforce here, and says nothing of what it does with it.", ()
 
 
-def _writes_outside(facts: Facts) -> _Answer:
-    reason = (
-        "writing, creating and changing need a right for a restricting SID, which only the roots grant. A file that "
-        "was moved out of a root keeps its grant (`scan` finds it)."
-    )
+def _writes_outside(policy: Policy, facts: Facts) -> _Answer:
+    """Never ``enforced``: a file carries its grant along when the user moves it, and an audit sees what it looks at."""
+    reason = "writing, creating and changing need a right for a restricting SID, which only the roots grant."
     exceptions = [
+        "files that were moved out of a root keep its grant (`scan` finds them), those out of the private TEMP while "
+        "the sandbox lives"
+    ]
+    exceptions += [
         f"{drive.root} ({drive.filesystem or 'no file system'}): the volume has no access control lists"
         for drive in facts.drives
         if not drive.persistent_acls and drive.kind in ("fixed", "removable", "ramdisk", "unknown")
     ]
     exceptions += [f"{drive.root}: a network drive" for drive in facts.drives if drive.kind == "remote"]
+    everyone = "that everyone may write, or " if "everyone" in policy.restricting else ""
+    places = f"places {everyone}that have no access control list"
     if facts.open_places is None:
-        exceptions.append("places that everyone may write: they were not looked for (`audit` lists them)")
+        exceptions.append(f"{places}: they were not looked for (`audit` lists them)")
     else:
-        exceptions += facts.open_places
-    return (Level.PARTIAL if exceptions else Level.ENFORCED), reason, tuple(exceptions)
+        exceptions += [*facts.open_places, f"{places}, made since the last audit or beyond its limits (`audit`)"]
+    return Level.PARTIAL, reason, tuple(exceptions)
 
 
 def _deletes_outside(policy: Policy, facts: Facts) -> _Answer:
@@ -149,13 +153,16 @@ def _protected_places(policy: Policy, facts: Facts, grants: tuple[Grant, ...]) -
 
 
 def _network(policy: Policy) -> _Answer:
-    if not policy.network.enabled:
+    shim = policy.network
+    if not shim.enabled:
         return Level.NONE, "the policy leaves the network alone.", ()
+    if not (shim.tools or shim.stubs):
+        return Level.NONE, "the policy's network shim is empty: it has neither tools nor stubs.", ()
     return (
         Level.ADVISORY,
         "variables and stub commands ask common tools to stay offline; any program that opens a socket itself gets "
         "through.",
-        tuple(f"{name} is kept as the user has it" for name in policy.network.keep),
+        tuple(shim._reservations()),
     )
 
 

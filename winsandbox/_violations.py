@@ -7,6 +7,7 @@ not say who: what the user did himself meanwhile shows as well.
 
 from __future__ import annotations
 
+import ntpath
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,13 @@ class Violation:
         return {"path": self.path, "kind": self.kind}
 
 
+class Watched(NamedTuple):
+    """A path that does not exist and must not appear, and the root that it would lie in."""
+
+    path: str
+    root: str
+
+
 class _Seen(NamedTuple):
     identity: FileId
     directory: bool
@@ -52,24 +60,21 @@ class _Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Protected places as they looked at one moment. ``complete``: all of them fitted within the limit."""
+    """Protected places as they looked at one moment. ``complete``: all of them fitted within the limit.
+
+    ``existing`` are the watched paths at which something lies, or the link or file that lies on the way to one.
+    """
 
     places: tuple[PlaceRow, ...] = ()
-    watched: tuple[str, ...] = ()
+    watched: tuple[Watched, ...] = ()
     existing: frozenset[str] = frozenset()
     entries: Mapping[str, _Seen] = field(default_factory=dict)
     complete: bool = True
 
 
-def take_snapshot(host: Host, places: Sequence[PlaceRow], watched: Sequence[str]) -> Snapshot:
+def take_snapshot(host: Host, places: Sequence[PlaceRow], watched: Sequence[Watched]) -> Snapshot:
     """Look at the places and the watched names; what cannot be looked at is left out, as if it were not there."""
-    existing = set()
-    for path in watched:
-        try:
-            if host.files.query(path, follow=False) is not None:
-                existing.add(path)
-        except OSError:
-            existing.add(path)  # there, but closed to us: the child made it so
+    existing = {path for path in (_there(host, watch) for watch in watched) if path is not None}
     entries: dict[str, _Seen] = {}
     waiting: deque[str] = deque()
     for place in places:
@@ -103,6 +108,22 @@ def take_snapshot(host: Host, places: Sequence[PlaceRow], watched: Sequence[str]
     return Snapshot(tuple(places), tuple(watched), frozenset(existing), entries, complete)
 
 
+def _there(host: Host, watch: Watched) -> str | None:
+    """The watched path if something lies there, or what on the way leads elsewhere: a link, or a file (``.git``)."""
+    at = watch.root
+    for part in watch.path[len(watch.root) :].strip("\\").split("\\"):
+        at = ntpath.join(at, part)
+        try:
+            info = host.files.query(at, follow=False)
+        except OSError:
+            return at  # there, but closed to us: the child made it so
+        if info is None:
+            return None
+        if info.reparse or not info.directory:
+            return at
+    return at
+
+
 def _seen(identity: FileId, directory: bool, size: int, modified: int) -> _Seen:
     # A directory's size says nothing; its time tells what the names in it tell as well.
     return _Seen(identity, directory, 0 if directory else size, 0 if directory else modified)
@@ -110,7 +131,7 @@ def _seen(identity: FileId, directory: bool, size: int, modified: int) -> _Seen:
 
 def compare(before: Snapshot, after: Snapshot) -> tuple[Violation, ...]:
     """What differs, at most :data:`REPORTED` entries. Beyond an incomplete snapshot's edge nothing is concluded."""
-    found = [Violation(path, "created") for path in before.watched if path in after.existing - before.existing]
+    found = [Violation(path, "created") for path in sorted(after.existing - before.existing)]
     for path, old in before.entries.items():
         new = after.entries.get(path)
         if new is None:

@@ -77,7 +77,8 @@ class Item:
     """One opened object on the way. ``context`` is the visitor's word for where it lies.
 
     ``below`` is the context of what lies in it, set by ``look``; ``refused`` the error that kept it from being opened
-    for writing: it was then opened for reading, and must not be written.
+    for writing: it was then opened for reading, and must not be written; ``unlabelled`` the error that kept it from
+    being opened for a change of its label: only its DACL may be written.
     """
 
     handle: Handle
@@ -86,6 +87,7 @@ class Item:
     context: Any
     below: Any = None
     refused: OSError | None = None
+    unlabelled: OSError | None = None
     data: Any = None
     framed: bool = False
 
@@ -151,9 +153,9 @@ class Walk:
         self._idle = self._threads
         self._offered.append(frame)
         workers = [threading.Thread(target=self._serve, name="winsandbox walk") for _ in range(self._threads)]
-        for worker in workers:
-            worker.start()
         try:
+            for worker in workers:
+                worker.start()
             _wait_for(workers)
         except BaseException as error:  # Ctrl+C in the caller's thread: the workers stop at their next object
             self._stop(error)
@@ -261,15 +263,24 @@ class Walk:
         visitor = self._visitor
         listing = FILE_LIST_DIRECTORY if entry.directory and not entry.reparse else 0
         refused: OSError | None = None
+        unlabelled: OSError | None = None
         try:
             try:
                 handle = self._files.open_at(above.handle, entry.name, visitor.access | listing)
             except PermissionError as error:
                 if visitor.access == LOOK or getattr(error, "status", None) == _DELETE_PENDING:
                     raise
-                # Not ours to write. It can still be looked at, and what lies in it may be.
-                refused = error
-                handle = self._files.open_at(above.handle, entry.name, LOOK | listing)
+                try:
+                    # Whoever owns an object may write its DACL, but not its label: entries can be put there and taken
+                    # away all the same.
+                    if not visitor.access & WRITE_OWNER:
+                        raise
+                    handle = self._files.open_at(above.handle, entry.name, visitor.access & ~WRITE_OWNER | listing)
+                    unlabelled = error
+                except PermissionError:
+                    # Not ours to write. It can still be looked at, and what lies in it may be.
+                    refused = error
+                    handle = self._files.open_at(above.handle, entry.name, LOOK | listing)
         except OSError as error:
             self._counter.step(path)
             if getattr(error, "winerror", 0) not in _GONE and getattr(error, "status", None) != _DELETE_PENDING:
@@ -287,7 +298,7 @@ class Walk:
                 if context is None:
                     self._counter.step(path)
                     return None
-            item = Item(handle, path, info, context, refused=refused)
+            item = Item(handle, path, info, context, refused=refused, unlabelled=unlabelled)
             frame = self._visit(item, batch)
         finally:
             if frame is None and (item is None or item not in batch):

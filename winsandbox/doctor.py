@@ -75,23 +75,34 @@ class Diagnosis:
         return "\n".join([self.system, *lines])
 
 
-def doctor(command: Sequence[str | os.PathLike[str]] | None = None, *, host: Host | None = None) -> Diagnosis:
+def doctor(
+    command: Sequence[str | os.PathLike[str]] | None = None,
+    *,
+    cwd: str | os.PathLike[str] | None = None,
+    host: Host | None = None,
+) -> Diagnosis:
     """Look at the host, and at `command` (only its first item is looked for) if one is given.
 
     Nothing is raised for what is found, on any OS: what cannot be read is itself a finding.
 
+    Args:
+        command: a command as for ``Sandbox.spawn``.
+        cwd: the directory from which a relative command (``.\\tool``) is taken. None: this process's own; of a
+            simulated host, which has none, the user's profile.
+        host: another host than this machine.
+
     Raises:
-        TypeError: `command` is a string.
+        TypeError: `command` is no sequence of str and paths.
     """
     from ._diagnosis import findings
     from ._host import default_host
+    from ._spawn import arguments
     from .errors import UnsupportedHost
 
-    if isinstance(command, (str, bytes)):
-        raise TypeError('command must be a sequence such as ["git", "status"]')
+    words = None if command is None or (isinstance(command, list | tuple) and not command) else arguments(command)
     try:
         host = default_host() if host is None else host
     except UnsupportedHost as error:
         return Diagnosis(sys.platform, (Finding("error", "operating system", error.message, error.remedy),))
     capabilities = host.capabilities()
-    return Diagnosis(f"{capabilities.system}, {capabilities.machine}", tuple(findings(host, command)))
+    return Diagnosis(f"{capabilities.system}, {capabilities.machine}", tuple(findings(host, words, cwd)))

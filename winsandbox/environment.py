@@ -20,7 +20,7 @@ from typing import ClassVar, Final, Literal, TypeVar
 
 from .errors import Mistake, PolicyError
 
-__all__ = ["ALWAYS", "Environment", "block", "folded", "merged"]
+__all__ = ["ALWAYS", "Environment", "block", "check", "folded", "merged"]
 
 _Part = TypeVar("_Part")
 
@@ -70,17 +70,27 @@ def block(environment: Mapping[str, str]) -> str:
         PolicyError: an empty name, "=" in a name (but for the hidden names such as ``=C:`` that keep the working
             directory of a drive), or a NUL anywhere. All of them together.
     """
+    check(environment)
+    single = merged({}, environment)
+    names = sorted(single, key=lambda name: folded(name).encode("utf-16-be", "surrogatepass"))
+    return "".join(f"{name}={single[name]}\0" for name in names) + ("\0" if names else "\0\0")
+
+
+def check(environment: object) -> None:
+    """Refuse what :func:`block` refuses, without making the text.
+
+    Raises:
+        TypeError, PolicyError: see there.
+    """
+    if not isinstance(environment, Mapping):
+        raise TypeError(f"env must be a mapping of str to str, not {type(environment).__name__}")
     mistakes: list[Mistake] = []
-    entries: Iterable[tuple[object, object]] = environment.items()
-    for name, value in entries:
+    for name, value in environment.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError("the environment can only contain strings")
         mistakes += entry_mistakes(name, value, "env")
     if mistakes:
         raise PolicyError(mistakes)
-    single = merged({}, environment)
-    names = sorted(single, key=lambda name: folded(name).encode("utf-16-be", "surrogatepass"))
-    return "".join(f"{name}={single[name]}\0" for name in names) + ("\0" if names else "\0\0")
 
 
 class _Variables(Mapping[str, str]):
@@ -188,7 +198,7 @@ class Environment:
         for field in ("include", "exclude"):
             patterns = strings(getattr(self, field), f"environment.{field}", mistakes)
             for pattern in patterns:
-                if not pattern or "=" in pattern or "\0" in pattern or not _is_text(pattern):
+                if not pattern or "=" in pattern or "\0" in pattern or not is_text(pattern):
                     mistakes.append(
                         Mistake(
                             f"environment.{field}[{pattern!r}]",
@@ -270,7 +280,7 @@ def _set_mistakes(variables: object) -> list[Mistake]:
             mistakes.append(type_mistake(where, value if isinstance(name, str) else name, "strings only"))
             continue
         mistakes += entry_mistakes(name, value, "environment.set")
-        if not _is_text(name + value):
+        if not is_text(name + value):
             reason = "it holds an unpaired surrogate, which no policy file can carry."
             mistakes.append(Mistake(where, reason, "Remove the character.", "environment.text"))
         if folded(name) in seen:
@@ -280,7 +290,8 @@ def _set_mistakes(variables: object) -> list[Mistake]:
     return mistakes
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether UTF-8, and so a policy file, can hold it: there is no unpaired surrogate in it."""
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "TokenError",
     "UnsupportedHost",
     "WinError",
+    "WorkingDirectoryError",
 ]
 
 
@@ -314,6 +315,15 @@ class SpawnError(_HostCallError):
     """The process could not be started."""
 
     code = "spawn"
+
+
+class WorkingDirectoryError(SpawnError, FileNotFoundError, NotADirectoryError):
+    """The command's working directory does not exist or is no directory; ``filename`` is that directory.
+
+    Of both classes because Popen raises NotADirectoryError for it on Windows and FileNotFoundError elsewhere.
+    """
+
+    code = "spawn.cwd"
 
 
 class CommandNotFound(_HostCallError, FileNotFoundError):

@@ -7,21 +7,19 @@ against it. Nothing on disk is changed. A model of Windows is asked like the rea
 
 from __future__ import annotations
 
-import ntpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 if TYPE_CHECKING:
     import os
 
     from ._host import Host
+    from ._plan import Plan
     from .policy import Policy
 
 __all__ = ["Decision", "explain"]
 
 _Access = Literal["read", "write", "create", "delete", "execute"]
-
-_OPEN: Final = 0x20080  # READ_CONTROL | FILE_READ_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,12 @@ class Decision:
         access: what was asked.
         path: the path as it was asked for, made absolute.
         target: where that leads, with links and other names resolved.
-        rule: a stable word for what decided: "root", "protected", "outside", "temp" and others.
+        rule: a stable word for what decided. The place: "root", "protected", "outside", "temp" (the private TEMP),
+            "share", "no-acls" (a volume without access lists), "device". What holds back besides access lists:
+            "missing", "exists", "directory" (written as a file), "below-file", "read-only", "not-empty", "volume" (its
+            root), "pinned", "watched" (a protected name that does not exist), "no-streams". How it gets through:
+            "delete-child" (by the directory's list). "unreadable": the list cannot be read, so of writing no more is
+            known than that nothing of the sandbox's allows it.
         reason: for people: the rule of the policy, the ACE and the pass of the access check that decided.
         instead: what is writable.
     """
@@ -82,7 +85,9 @@ def explain(
 
     Args:
         policy: the policy.
-        path: absolute, or relative to the policy's workspace; it need not exist.
+        path: absolute, or relative to the policy's workspace; it need not exist. Shares, streams (``a.txt:s``),
+            devices (``NUL``) and the private TEMP (``%TEMP%\\x``) can be asked about too. No share is connected to for
+            an answer: its server would be sent this user's credentials.
         access: ``"read"``, ``"write"`` (creates what does not exist), ``"create"``, ``"delete"`` (and renaming away)
             or ``"execute"``.
         host: the host to ask; None: this machine.
@@ -94,14 +99,19 @@ def explain(
     """
     if access not in get_args(_Access):
         raise ValueError(f"access must be one of {', '.join(get_args(_Access))}, not {access!r}")
-    from ._explaining import Question
     from ._host import default_host
-    from ._paths import normal
     from .sandbox import Sandbox
 
     host = default_host() if host is None else host
-    plan = Sandbox(policy, host=host, state_dir=state_dir).plan()
-    text = str(path)
-    if policy.cwd and not ntpath.isabs(text):
-        text = ntpath.join(policy.cwd, text)
-    return Question(host, plan, normal(text), cast("_Access", access)).answer()
+    return decide(host, Sandbox(policy, host=host, state_dir=state_dir).plan(), path, access)
+
+
+def decide(host: Host, plan: Plan, path: str | os.PathLike[str], access: str, *, temp: str | None = None) -> Decision:
+    """Answer from a plan; `temp` is the private TEMP of the sandbox that carried it out, None where none has yet."""
+    from ._asked import asked
+    from ._explaining import Question
+
+    if access not in get_args(_Access):
+        raise ValueError(f"access must be one of {', '.join(get_args(_Access))}, not {access!r}")
+    question = asked(path, cwd=plan.policy.cwd, temp=temp)
+    return Question(host, plan, question, cast("_Access", access), temp).answer()

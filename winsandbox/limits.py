@@ -33,8 +33,9 @@ class Limits:
 
     Attributes:
         memory: bytes of committed memory of all its processes together (JobMemoryLimit). An allocation beyond it
-            fails; the job is not ended.
-        processes: how many of its processes may live at once (ActiveProcessLimit), the first one counted.
+            fails; the job is not ended, and ``Process.limit`` names it even if the program copes.
+        processes: how many of its processes may live at once (ActiveProcessLimit), the first one counted. The start of
+            one more fails; else as `memory`.
         cpu_time: seconds of user-mode CPU time of all its processes together (PerJobUserTimeLimit); then the job ends.
             Kernel-mode time does not count.
         wall_time: seconds from the spawn until the job is ended.

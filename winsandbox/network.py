@@ -15,56 +15,59 @@ second or two ("Winsock TCP Connection Performance to Unused Ports", Microsoft K
 
 from __future__ import annotations
 
-import ntpath
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Final, Literal
 
-from ._network_table import DEFAULT_STUBS, ROWS, Variable
+from ._network_changes import EXTENSIONS, appended, git_config, paths, value_of, words
+from ._network_force import InForce
+from ._network_mistakes import (
+    extra_mistakes,
+    is_marker,
+    keep_mistake,
+    proxy_mistakes,
+    repeated,
+    stub_mistake,
+    tool_mistake,
+)
+from ._network_table import DEFAULT_STUBS, ROWS, Row, Variable
 from ._network_tested import TESTED
-from .environment import _Variables, entry_mistakes, folded, from_mapping, merged, nearest, strings, type_mistake
+from .environment import _Variables, folded, from_mapping, merged, strings, type_mistake
 from .errors import Mistake, PolicyError
 
 __all__ = ["ALL", "MARKER", "NetworkShim", "ToolNote", "shim_active"]
 
-ALL: Final[tuple[str, ...]] = tuple(row.tool for row in ROWS if row.variables)
+ALL: Final[tuple[str, ...]] = tuple(row.tool for row in ROWS if row.means)
 """The names of all tools for which the shim has variables."""
 
-MARKER: Final = "WINSANDBOX_NETWORK_SHIM"
-"""The variable by which a child learns that the shim is active; its value is the version of the shim's meaning."""
+MARKER: Final = "WINSANDBOX_NETWORK_SHIM_V1"
+"""The variable by which a child learns that the shim is active. Its name has the version of the shim's meaning, so that
+a reader that knows a version asks for one name; its value is "1"."""
 
-_VERSION: Final = "1"
-_PROXY = re.compile(
-    r"http://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})/?"
-)
-_COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-_DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))})
-_EXTENSIONS = (".cmd", ".bat")
-# The shim builds these from the denybin directory; keeping or replacing them would silently leave the stubs out.
-_RESERVED = frozenset({"PATH", "PATHEXT", MARKER})
+_DEFAULT_PROXY: Final = "http://127.0.0.1:9"
 
 
 def shim_active(environ: Mapping[str, str] | None = None) -> bool:
     """Whether `environ` (default: this process' own environment) was made by a shim, of whatever version."""
     source = os.environ if environ is None else environ
-    return any(folded(name) == MARKER and value not in {"", "0"} for name, value in source.items())
+    return any(is_marker(name) and value not in {"", "0"} for name, value in source.items())
 
 
 @dataclass(frozen=True, slots=True)
 class ToolNote:
-    """What the shim does about one tool.
+    """What the shim does about one tool, as read from the environment that it makes.
 
     Attributes:
         tool: its name, as in ``NetworkShim(tools=...)``.
-        covered: False where the shim does nothing about it: no means exists, it was left out, or all is kept.
-        means: by what it is stopped.
-        variables: the names and values that are set for it, as in the child's environment.
+        covered: whether something that stops the tool is in force. False where no means exists, and where those left
+            only spare prompts and the like, are kept or overridden, or lead to a proxy that may let the tool through.
+        means: by what it is stopped. What is kept or overridden stands in brackets behind the means that it undoes.
+        variables: the names and values that the child's environment has for it, for whatever tool they were set.
         stubs: the commands that are replaced by a stub.
-        bypass: what gets around it; variables that are kept are named here.
-        tested: the program and version that was seen to be stopped, or "untested".
+        bypass: what gets around it; variables that are kept or overridden are named here.
+        tested: the program and version that the default shim was seen to stop, or "untested".
         source: where the variables are documented.
         note: what else should be known.
     """
@@ -86,18 +89,22 @@ class NetworkShim:
 
     Attributes:
         proxy: ``http://host:port`` that the tools are pointed to. The default is a port on which nothing listens.
-        allow_loopback: whether ``localhost``, ``127.0.0.1`` and ``::1`` may be reached past the proxy.
+        allow_loopback: whether ``localhost``, ``127.0.0.1`` and ``::1`` may be reached past the proxy. It is a matter
+            of the proxies only: what switches a tool offline (git's transports, ``UV_OFFLINE``, ``PIP_NO_INDEX`` and so
+            on) refuses a server on this machine too. Leave the tool out of `tools`, `keep` the variable or give it
+            another value in `extra`, to let it through.
         stubs: commands to replace by a stub that fails; without extension.
-        tools: names out of :data:`ALL` whose variables are set.
-        keep: names of variables in which the user's value is left; see :meth:`kept`.
-        extra: further variables to set; one that the shim sets too gets this value instead.
+        tools: names out of :data:`ALL` whose variables are set; in whatever order, it is that of the table then.
+            Variables that several tools read are set if one of them is chosen.
+        keep: names of variables in which the user's value is left; the report of the sandbox names them.
+        extra: further variables to set; one that the shim sets too gets this value instead, which is reported.
         enabled: False for a shim that changes nothing; see :meth:`off`.
 
     Raises:
         PolicyError: with every mistake of the arguments.
     """
 
-    proxy: str = "http://127.0.0.1:9"
+    proxy: str = _DEFAULT_PROXY
     allow_loopback: bool = True
     stubs: tuple[str, ...] = DEFAULT_STUBS
     tools: tuple[str, ...] = ALL
@@ -110,15 +117,17 @@ class NetworkShim:
         for name in ("enabled", "allow_loopback"):
             if not isinstance(getattr(self, name), bool):
                 mistakes.append(type_mistake(f"network.{name}", getattr(self, name), "true or false"))
-        mistakes += _proxy_mistakes(self.proxy)
-        for name, check in (("stubs", _stub_mistake), ("tools", _tool_mistake), ("keep", _keep_mistake)):
-            words = tuple(dict.fromkeys(strings(getattr(self, name), f"network.{name}", mistakes)))
-            mistakes += [found for word in words if (found := check(word, f"network.{name}[{word!r}]"))]
-            mistakes += _twice(words, f"network.{name}")
-            object.__setattr__(self, name, words)
-        mistakes += _extra_mistakes(self.extra, {folded(name) for name in self.keep})
+        mistakes += proxy_mistakes(self.proxy)
+        for name, check in (("stubs", stub_mistake), ("tools", tool_mistake), ("keep", keep_mistake)):
+            given = tuple(dict.fromkeys(strings(getattr(self, name), f"network.{name}", mistakes)))
+            mistakes += [found for word in given if (found := check(word, f"network.{name}[{word!r}]"))]
+            mistakes += repeated(given, f"network.{name}")
+            object.__setattr__(self, name, given)
+        mistakes += extra_mistakes(self.extra, {folded(name) for name in self.keep})
         if mistakes:
             raise PolicyError(mistakes)
+        # One order, so that two shims that do the same are equal, and stay so through to_dict's "all".
+        object.__setattr__(self, "tools", tuple(tool for tool in ALL if tool in self.tools))
         object.__setattr__(self, "extra", _Variables(self.extra))
 
     @classmethod
@@ -134,6 +143,8 @@ class NetworkShim:
     def environment(self, base: Mapping[str, str], *, denybin: str | None = None) -> dict[str, str]:
         """`base` with the shim applied, one spelling of each name; applying it twice gives the same.
 
+        A shim with neither tools nor stubs sets `extra` only, and not :data:`MARKER`.
+
         Args:
             base: the environment that the child would have.
             denybin: the directory that holds :meth:`stub_files`; it becomes the first entry of PATH. With a Windows
@@ -148,55 +159,54 @@ class NetworkShim:
             return current
         kept = {folded(name) for name in self.keep}
         changes: dict[str, str | None] = {}
-        for variable in self._variables():
+        ours: list[tuple[str, str]] = []
+        for variable, value in self._variables().items():
             if variable.how == "set":
-                changes[variable.name] = variable.value or None
+                changes[variable.name] = value or None
             elif variable.how == "append":
-                changes[variable.name] = _appended(_get(current, variable.name), variable.value)
-        changes |= _git_config(current, [(v.name, v.value) for v in self._variables() if v.how == "git-config"], kept)
+                changes[variable.name] = appended(value_of(current, variable.name), value, variable.value)
+            else:
+                ours.append((variable.name, value))
+        changes |= git_config(current, ours, kept)
         changes = {name: value for name, value in changes.items() if folded(name) not in kept}
         changes |= dict(self.extra)
-        changes[MARKER] = _VERSION
+        if self.tools or self.stubs:
+            changes[MARKER] = "1"
         if denybin is not None and self.stubs:
-            changes |= _paths(current, denybin)
+            changes |= paths(current, denybin)
         return merged(current, changes)
 
-    def kept(self, base: Mapping[str, str]) -> Mapping[str, str]:
-        """The variables of `base` that the shim would have changed and leaves because of ``keep``: report them."""
-        if not self.enabled:
-            return MappingProxyType({})
-        names = {folded(name) for name in self.keep}
-        return MappingProxyType({name: value for name, value in merged(base, {}).items() if folded(name) in names})
-
     def explain(self) -> tuple[ToolNote, ...]:
-        """What is done about each tool that the shim knows, in the order of the table."""
-        kept = {folded(name) for name in self.keep}
-        stubs = {folded(name) for name in self.stubs}
-        notes = []
-        for row in ROWS:
-            variables: list[tuple[str, str]] = []
-            bypass = [row.bypass]
-            for v in self._rendered(row.variables) if self.enabled and row.tool in self.tools else ():
-                name = "GIT_CONFIG_COUNT" if v.how == "git-config" else v.name
-                if folded(name) in kept:
-                    bypass.append(f"{name}, which is kept as the user has it")
-                else:
-                    variables.append((f"{v.name} (git configuration)" if v.how == "git-config" else v.name, v.value))
-            present = tuple(name for name in row.stubs if self.enabled and folded(name) in stubs)
-            notes.append(
-                ToolNote(
-                    tool=row.tool,
-                    covered=bool(variables or present),
-                    means=row.means,
-                    variables=tuple(variables),
-                    stubs=present,
-                    bypass="; ".join(bypass),
-                    tested=TESTED.get(row.tool, "untested"),
-                    source=row.source,
-                    note=row.note,
-                )
-            )
-        return tuple(notes)
+        """What is done about each tool that the shim knows, in the order of the table.
+
+        It speaks of an environment that has nothing of its own but what ``keep`` may leave in it.
+        """
+        force = self._in_force()
+        stubs = {folded(name) for name in self.stubs} if self.enabled else set()
+        return tuple(self._note(row, force, tuple(n for n in row.stubs if folded(n) in stubs)) for row in ROWS)
+
+    def _note(self, row: Row, force: InForce, stubs: tuple[str, ...]) -> ToolNote:
+        texts, covered = force.means(row)
+        bypass = [row.bypass]
+        if stubs:
+            texts.append("stubs in front of PATH")
+            bypass += [f"{name}, which has no stub" for name in row.stubs if name not in stubs]
+        bypass += [f"{name}, which is kept as the user has it" for name in force.named(row, force.kept)]
+        bypass += [f"{name}, to which extra gives another value" for name in force.named(row, force.overridden)]
+        if not self._proxy_is_dead and any(self.proxy in text for text in texts):
+            bypass.append(f"whatever the proxy {self.proxy} lets through")
+        nothing = "none" if not (row.means or row.stubs) else "none: left out" if self.enabled else "none: it is off"
+        return ToolNote(
+            tool=row.tool,
+            covered=covered or row.tool in stubs,
+            means="; ".join(texts) or nothing,
+            variables=force.variables(row),
+            stubs=stubs,
+            bypass="; ".join(bypass),
+            tested=TESTED.get(row.tool, "untested"),
+            source=row.source,
+            note=row.note,
+        )
 
     def stub_files(self) -> Mapping[str, bytes]:
         """The files of the denybin directory: names and contents.
@@ -214,7 +224,7 @@ class NetworkShim:
             # "@" on each line and no "echo off": that would outlive the stub in a batch file that called it.
             # A command that fails stands last, no "exit /b 1": "ssh host && next" looks at the last command of the
             # batch file, and to cmd "exit /b 1" is a command that succeeded.
-            for extension in _EXTENSIONS:
+            for extension in EXTENSIONS:
                 files[name + extension] = f'@echo {text} 1>&2\r\n@"%ComSpec%" /d /c exit 1\r\n'.encode("ascii")
             files[name] = f"#!/bin/sh\necho '{text}' >&2\nexit 1\n".encode("ascii")
         return MappingProxyType(files)
@@ -226,162 +236,58 @@ class NetworkShim:
             "proxy": self.proxy,
             "allow_loopback": self.allow_loopback,
             "stubs": list(self.stubs),
-            "tools": "all" if set(self.tools) == set(ALL) else list(self.tools),
+            "tools": "all" if self.tools == ALL else list(self.tools),
             "keep": list(self.keep),
             "extra": dict(self.extra),
         }
 
     @classmethod
-    def from_dict(cls, mapping: Mapping[str, object], *, field: str = "network") -> NetworkShim:
+    def from_dict(cls, mapping: Mapping[str, object]) -> NetworkShim:
         """The shim that :meth:`to_dict` described; what is missing has its default.
 
         Raises:
-            PolicyError: with all mistakes; their paths begin with `field`.
+            PolicyError: with all mistakes; their paths begin with "network".
         """
         known = tuple(item.name for item in fields(cls))
         given: object = mapping
         if isinstance(given, Mapping) and given.get("tools") == "all":
             given = {**given, "tools": ALL}
-        return from_mapping(cls, known, given, field)
+        return from_mapping(cls, known, given, "network")
 
-    def _variables(self) -> tuple[Variable, ...]:
+    @property
+    def _proxy_is_dead(self) -> bool:
+        """Whether it is the one of which it is known; of any other it is not."""
+        return self.proxy.rstrip("/") == _DEFAULT_PROXY
+
+    def _variables(self) -> dict[Variable, str]:
         """Every variable of the chosen tools, once, with its value."""
-        return self._rendered(dict.fromkeys(v for row in ROWS if row.tool in self.tools for v in row.variables))
+        texts = words(self.proxy, allow_loopback=self.allow_loopback)
+        chosen = (v for row in ROWS if row.tool in self.tools for v in row.variables) if self.enabled else ()
+        return {variable: variable.value.format_map(texts) for variable in chosen}
 
-    def _rendered(self, variables: Iterable[Variable]) -> tuple[Variable, ...]:
-        match = _PROXY.fullmatch(self.proxy)
-        host, port = match.group("host", "port") if match else ("", "")
-        words = {
-            "proxy": self.proxy.rstrip("/"),
-            "authority": self.proxy.removeprefix("http://").rstrip("/"),
-            "host": host.strip("[]"),
-            "port": port,
-            "no_proxy": "localhost,127.0.0.1,::1" if self.allow_loopback else "",
-            "java_no_proxy": "localhost" if self.allow_loopback else "",
-        }
-        given = {folded(name): value for name, value in self.extra.items()}
-        return tuple(
-            variable._replace(value=given.get(folded(variable.name), variable.value.format_map(words)))
-            for variable in variables
-        )
+    def _in_force(self) -> InForce:
+        proxy = None if self._proxy_is_dead else self.proxy
+        made, extra = self.environment({}), self.extra if self.enabled else {}
+        texts = words(self.proxy, allow_loopback=self.allow_loopback)
+        return InForce(made, self._variables(), texts, self.keep if self.enabled else (), extra, proxy)
 
-
-def _get(environment: Mapping[str, str], name: str) -> str:
-    """The value of `name` in whatever spelling, or ""."""
-    return next((value for key, value in environment.items() if folded(key) == folded(name)), "")
-
-
-def _appended(value: str, options: str) -> str:
-    """`value` with `options` behind it, once; in option lists of a JVM or of Maven the last one wins."""
-    if value == options or value.endswith(" " + options):
-        return value
-    return f"{value} {options}" if value.strip() else options
-
-
-def _git_config(current: Mapping[str, str], entries: list[tuple[str, str]], kept: set[str]) -> dict[str, str | None]:
-    """Entries behind the user's own ``GIT_CONFIG_KEY_n``; git lets the last one win."""
-    if not entries or "GIT_CONFIG_COUNT" in kept:
-        return {}
-    text = _get(current, "GIT_CONFIG_COUNT").strip() or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        return {}  # git refuses to run with such a count; taking it away would make it run
-    count = int(text)
-
-    def pair(index: int) -> tuple[str, str]:
-        return _get(current, f"GIT_CONFIG_KEY_{index}"), _get(current, f"GIT_CONFIG_VALUE_{index}")
-
-    first = count - len(entries)
-    if first < 0 or [pair(first + index) for index in range(len(entries))] != entries:
-        first = count
-    changes: dict[str, str | None] = {"GIT_CONFIG_COUNT": str(first + len(entries))}
-    for index, (key, value) in enumerate(entries, first):
-        changes[f"GIT_CONFIG_KEY_{index}"] = key
-        changes[f"GIT_CONFIG_VALUE_{index}"] = value
-    return changes
-
-
-def _paths(current: Mapping[str, str], denybin: str) -> dict[str, str | None]:
-    """PATH with `denybin` in front and, for a Windows path, PATHEXT with the stubs' extensions in front."""
-    windows = bool(ntpath.splitdrive(denybin)[0]) and ntpath.isabs(denybin)
-    separator = ";" if windows else ":"
-    if not (windows or denybin.startswith("/")) or any(c in denybin for c in (separator, '"', "\0")):
-        # A relative entry would be searched in the working directory, where the child writes.
-        remedy = "Use an absolute path without quotes and separators of PATH."
-        raise PolicyError([Mistake(denybin, "PATH cannot hold this directory of stubs.", remedy, "network.denybin")])
-    path = _get(current, "PATH")
-    if path != denybin and not path.startswith(denybin + separator):
-        path = denybin + separator + path if path else denybin
-    changes: dict[str, str | None] = {"PATH": path}
-    if windows:
-        present = (_get(current, "PATHEXT") or ".COM;.EXE;.BAT;.CMD").split(";")
-        first = [extension.upper() for extension in _EXTENSIONS]
-        changes["PATHEXT"] = ";".join([*first, *(e for e in present if e.strip().upper() not in first)])
-    return changes
-
-
-def _proxy_mistakes(value: object) -> list[Mistake]:
-    if not isinstance(value, str):
-        return [type_mistake("network.proxy", value, '"http://host:port"')]
-    match = _PROXY.fullmatch(value)
-    if match and 0 < int(match["port"]) < 65536:
-        return []
-    # Credentials are refused too: every child would see them, and reports print the address.
-    reason = "it is not of the form http://host:port."
-    return [Mistake("network.proxy", reason, 'Write "http://127.0.0.1:9".', "network.proxy")]
-
-
-def _stub_mistake(name: str, path: str) -> Mistake | None:
-    if not _COMMAND.fullmatch(name) or name.endswith("."):
-        return Mistake(path, "it is no name of a command.", "Use letters, digits and . _ + - only.", "network.stub")
-    if name.lower().endswith((".exe", ".com", *_EXTENSIONS)):
-        return Mistake(path, "a stub is named without extension.", "Leave the extension out.", "network.stub")
-    if name.upper().split(".")[0] in _DEVICES:
-        return Mistake(path, "it is the name of a device.", "Leave it out.", "network.stub")
-    return None
-
-
-def _tool_mistake(name: str, path: str) -> Mistake | None:
-    if name in ALL:
-        return None
-    remedy = f"Use ALL or names out of it{nearest(name, ALL)}"
-    return Mistake(path, "the shim knows no such tool.", remedy, "network.tool")
-
-
-def _keep_mistake(name: str, path: str) -> Mistake | None:
-    if folded(name) in _RESERVED:
-        return Mistake(path, "the shim builds it itself.", "Use stubs=() to do without stubs.", "network.keep")
-    known = {folded(v.name): v.name for row in ROWS for v in row.variables if v.how != "git-config"}
-    known["GIT_CONFIG_COUNT"] = "GIT_CONFIG_COUNT"
-    if folded(name) in known:
-        return None
-    remedy = f"Name a variable out of explain(){nearest(name, known.values())}"
-    return Mistake(path, "the shim never sets this variable.", remedy, "network.keep")
-
-
-def _twice(words: tuple[str, ...], path: str) -> list[Mistake]:
-    seen: dict[str, str] = {}
-    mistakes = []
-    for word in words:
-        if folded(word) in seen:
-            reason = f"it stands there twice, also as {seen[folded(word)]!r}; Windows ignores case."
-            mistakes.append(Mistake(f"{path}[{word!r}]", reason, "Keep one of the two.", "network.duplicate"))
-        seen[folded(word)] = word
-    return mistakes
-
-
-def _extra_mistakes(value: object, kept: set[str]) -> list[Mistake]:
-    if not isinstance(value, Mapping):
-        return [type_mistake("network.extra", value, "a table of names and values")]
-    mistakes: list[Mistake] = []
-    for name, text in value.items():
-        where = f"network.extra[{name!r}]"
-        if not isinstance(name, str) or not isinstance(text, str):
-            mistakes.append(type_mistake(where, text, "a string for a string"))
-            continue
-        mistakes += entry_mistakes(name, text, "network.extra")
-        key = folded(name)
-        if key in _RESERVED or key.startswith("GIT_CONFIG_"):
-            mistakes.append(Mistake(where, "the shim builds it itself.", "Leave it out.", "network.extra"))
-        elif key in kept:
-            mistakes.append(Mistake(where, "keep names it as well.", "Write it in one of the two.", "network.extra"))
-    return mistakes + _twice(tuple(name for name in value if isinstance(name, str)), "network.extra")
+    def _reservations(self) -> Iterator[str]:
+        """What takes something away from the shim's ordinary effect: for the report of a sandbox."""
+        force = self._in_force()
+        for name in self.keep:
+            if force.chosen(name):
+                yield f"{name} is kept as the user has it"
+        for name in self.extra:
+            if force.overridden(name):
+                yield f"{name} has the value that extra gives it, not the shim's"
+        if not self._proxy_is_dead and self.tools:
+            yield f"tools are led to the proxy {self.proxy}, which may let them through"
+        left = [tool for tool in ALL if tool not in self.tools]
+        if not self.tools:
+            yield "no tool's variables are set"
+        elif left:
+            few = len(left) <= len(self.tools)
+            yield f"left out: {', '.join(left)}" if few else f"variables are set for {', '.join(self.tools)} only"
+        open_ = [name for name in DEFAULT_STUBS if folded(name) not in {folded(stub) for stub in self.stubs}]
+        if open_:
+            yield f"commands without a stub: {', '.join(open_)}"

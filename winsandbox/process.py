@@ -1,4 +1,4 @@
-"""Process: what ``spawn`` returns, with the surface of :class:`subprocess.Popen`; and helpers for what comes out of it.
+"""Process: what ``spawn`` returns, with the surface of :class:`subprocess.Popen`.
 
 What differs from Popen, and why:
 
@@ -21,7 +21,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
+from ._outcome import decode, explain_exit
 from ._pipes import DRAIN_SECONDS, Collector, Feeder, Pump, close_quietly
+from ._tree import WALL_TIME_EXIT
 
 if TYPE_CHECKING:
     import os
@@ -53,7 +55,8 @@ class ProcessBase(ABC):
 
     Attributes:
         args: the arguments as given.
-        notes: what the host refused or what is known to go wrong with this command, for people.
+        notes: what the host refused, what is known to go wrong with this command, and what a telling exit code means;
+            for people.
         violations: what the sandbox found that the command should not have done; empty until the tree is over.
     """
 
@@ -67,6 +70,7 @@ class ProcessBase(ABC):
         notes: Sequence[str] = (),
         shared_console: bool = False,
         finished: Callable[[Any], None] | None = None,
+        forgotten: Callable[[Any], None] | None = None,
     ) -> None:
         self.args = args
         self.notes: tuple[str, ...] = tuple(notes)
@@ -76,7 +80,11 @@ class ProcessBase(ABC):
         self._pumps = tuple(pumps)
         self._shared_console = shared_console
         self._finished = finished
-        self._finishing = threading.Lock()
+        self._forgotten = forgotten
+        self._finishing = threading.RLock()
+        self._reported = False
+        self._explained = False
+        self._patience = DRAIN_SECONDS  # what waits for the output to a console may still take, all together
 
     @property
     def pid(self) -> int:
@@ -95,14 +103,19 @@ class ProcessBase(ABC):
 
     @property
     def limit(self) -> str | None:
-        """The limit that ended the tree: "wall_time", "memory", "cpu_time", "processes", or None (none, or untold)."""
+        """The limit that the tree ran against: "wall_time", "cpu_time", "memory", "processes"; None: none, or untold.
+
+        The first two have ended it. The others made some allocation or start fail, which the program may have coped
+        with; the one that was met first is named.
+        """
         return self._tree.limit
 
     def send_signal(self, sig: int) -> None:
         """Send a signal to a process that still runs.
 
         SIGTERM ends the tree; CTRL_BREAK_EVENT is passed on, which Windows can do only on a console that both share
-        (``console="shared"``).
+        (``console="shared"``). Such a command is a process group of its own, in which Ctrl+C does nothing until the
+        program asks for it: whoever presses it ends the host program alone, and that ends the tree.
 
         Raises:
             ValueError: another signal, or a console event without a shared console.
@@ -139,7 +152,8 @@ class ProcessBase(ABC):
         try:
             over = self._tree.over or self._end_tree()
         finally:
-            self._flush()
+            self._patience = DRAIN_SECONDS  # with the tree the pipes have ended: this is soon done
+            self._flush(DRAIN_SECONDS)
             self._release()
         if over:
             self._finish()
@@ -149,7 +163,7 @@ class ProcessBase(ABC):
             self._tree.end()
         except OSError as error:
             self.notes = (*self.notes, f"the tree could not be ended: {error}")
-        over = self._tree.wait(END_SECONDS) and self._tree.settle(END_SECONDS)
+        over = (self._tree.wait(END_SECONDS) or self._tree.over) and self._tree.settle(END_SECONDS)
         if not over:
             self.notes = (*self.notes, f"some process did not end within {END_SECONDS:g} seconds")
         return over
@@ -158,26 +172,53 @@ class ProcessBase(ABC):
     def _release(self) -> None:
         """Close our ends of the pipes, once the tree is ended."""
 
-    def _flush(self) -> None:
+    def _flush(self, most: float) -> None:
+        """Wait until the output has reached the console, all waits together no longer than the patience that is left.
+
+        Real seconds, as the console's; a descendant that holds the stream is not waited for again and again.
+        """
+        begun = time.monotonic()
+        most = min(most, self._patience)
         for pump in self._pumps:
-            if pump.output:
-                pump.join(DRAIN_SECONDS)
+            left = begun + most - time.monotonic()
+            if pump.output and left > 0:
+                pump.join(left)
+        self._patience -= time.monotonic() - begun
 
     def _code(self) -> int:
         code = self._tree.returncode
         return 0 if code is None else code
 
-    def _ended(self, grace: float) -> None:
-        """After the end of the first process: flush what goes to a console, and see whether all is over."""
-        self._flush()
-        if self._tree.settle(grace):
+    def _ended(self, timeout: float | None) -> None:
+        """After the end of the first process: flush what goes to a console, and see whether all is over.
+
+        For a caller who gave `timeout` seconds; 0 waits for nothing.
+        """
+        self._flush(DRAIN_SECONDS if timeout is None else min(DRAIN_SECONDS, timeout))
+        self._explain()
+        if self._tree.settle(GRACE_SECONDS if timeout is None else max(0.0, min(GRACE_SECONDS, timeout))):
             self._finish()
 
+    def _explain(self) -> None:
+        """Once, what the exit code tells of the sandbox; but a time limit's code is a limit only if there was one."""
+        code = self._tree.returncode
+        if self._explained or code is None:
+            return
+        self._explained = True
+        said = explain_exit(code)
+        if said is not None and (code != WALL_TIME_EXIT or self.limit is not None):
+            self.notes = (*self.notes, f"exit code {code} (0x{code:X}): {said}")
+
     def _finish(self) -> None:
-        with self._finishing:
+        with self._finishing:  # whoever comes second returns when the first has looked for violations
             finished, self._finished = self._finished, None
-        if finished is not None:
-            finished(self)
+            if self._reported:
+                return
+            self._explain()
+            self.notes = (*self.notes, *self._tree.trouble)
+            self._reported = True
+            if finished is not None:
+                finished(self)
 
     def __repr__(self) -> str:
         state = "running" if self.returncode is None else f"returned {self.returncode}"
@@ -196,7 +237,23 @@ class ProcessBase(ABC):
                 _warn(text, ResourceWarning, source=self, stacklevel=2)
         finally:  # also where warnings are errors
             with suppress(BaseException):
-                tree.abandon()
+                self._leave(tree)
+
+    def _leave(self, tree: Tree) -> None:
+        """End the tree for good; its record is left to somebody who may wait, which ``__del__`` may not."""
+        if self._finished is None or self._forgotten is None:
+            tree.abandon()
+            return
+        with suppress(OSError):  # then whoever takes it over tries again
+            tree.end()
+        self._forgotten(_Forgotten(self._host, tree, self.args, notes=self.notes, finished=self._finished))
+
+
+class _Forgotten(ProcessBase):
+    """Stands in for a process that its owner forgot, until its end is recorded."""
+
+    def _release(self) -> None:
+        """Its pipes went with the process."""
 
 
 class Process(ProcessBase):
@@ -220,9 +277,19 @@ class Process(ProcessBase):
         pumps: Sequence[Pump] = (),
         notes: Sequence[str] = (),
         shared_console: bool = False,
-        finished: Callable[[Process], None] | None = None,
+        finished: Callable[[Any], None] | None = None,
+        forgotten: Callable[[Any], None] | None = None,
     ) -> None:
-        super().__init__(host, tree, args, pumps=pumps, notes=notes, shared_console=shared_console, finished=finished)
+        super().__init__(
+            host,
+            tree,
+            args,
+            pumps=pumps,
+            notes=notes,
+            shared_console=shared_console,
+            finished=finished,
+            forgotten=forgotten,
+        )
         self.stdin, self.stdout, self.stderr = files
         self._mode = mode
         self._feeder: Feeder | None = None
@@ -247,7 +314,7 @@ class Process(ProcessBase):
         """
         if not self._tree.wait(timeout):
             raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
-        self._ended(GRACE_SECONDS)
+        self._ended(timeout)
         return self._code()
 
     def communicate(self, input: str | ReadableBuffer | None = None, timeout: float | None = None) -> tuple[Any, Any]:
@@ -283,7 +350,7 @@ class Process(ProcessBase):
         else:
             for one in left:
                 one.drop()
-            self._ended(GRACE_SECONDS)
+            self._ended(timeout)
         if self._feeder is not None:
             self._feeder.join(DRAIN_SECONDS)
             if self._feeder.error is not None:
@@ -367,56 +434,3 @@ def run(
     if check and code:
         raise subprocess.CalledProcessError(code, process.args, stdout, stderr)
     return subprocess.CompletedProcess(process.args, code, stdout, stderr)
-
-
-# --- helpers for what comes out --------------------------------------------------------------------------------------
-
-
-def decode(data: bytes, oem: int | None = None) -> str:
-    """Text from a command's output: UTF-8 if it is valid, else the OEM code page, as most console programs write.
-
-    Args:
-        data: the bytes; a character cut off at their end does not make them invalid.
-        oem: the number of the code page, such as 850; None: this machine's (437 where there is none).
-    """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data":
-            return data.decode("utf-8-sig", "replace")
-    for name in (f"cp{oem}",) if oem is not None else ("oem", "cp437"):
-        try:
-            return data.decode(name, "replace")
-        except LookupError:
-            continue
-    return data.decode("utf-8", "replace")
-
-
-_EXITS: Final = {
-    1816: "A limit of the sandbox ended it: its time was used up (wall_time or cpu_time).",
-    9009: "cmd.exe did not find the command: look at the child's PATH.",
-    0x80070005: "The .NET runtime was denied something at its start; PowerShell does this where Everyone is not among "
-    "the token's restricting SIDs.",
-    0x8009001D: "The cryptographic provider could not be loaded under the restricted token.",
-    0xC0000005: "It crashed (access violation). MSYS2 programs end like this in some sandboxes.",
-    0xC0000017: "It ran out of memory: the limit of the sandbox, or the machine's.",
-    0xC0000022: "Its start was denied: a DLL or a named object is not open to the restricted token. MSYS2, Git Bash "
-    "and Cygwin programs end like this; use native programs.",
-    0xC000007B: "It or one of its DLLs is built for another machine, or damaged.",
-    0xC0000135: "A DLL that it needs was not found: look at the child's PATH, or repair the installation.",
-    0xC0000139: "A DLL that it found is another version than it needs: look at the child's PATH.",
-    0xC000013A: "It was ended by Ctrl+C, Ctrl+Break or the closing of its console.",
-    0xC0000142: "One of its DLLs could not start. It may not use the desktop (services and SSH sessions have none; try "
-    'desktop="shared"), or could not make a console (start the host from a console, or use console="shared"), or it is '
-    "an MSYS2 program.",
-    0xC00000FD: "It crashed (stack overflow).",
-    0xC0000374: "It crashed (heap corruption).",
-    0xC0000409: "It ended itself after an internal check failed (stack buffer overrun or abort).",
-}
-
-
-def explain_exit(code: int) -> str | None:
-    """What an exit code with a known meaning says about a command in a sandbox, and what to do; None for others."""
-    return _EXITS.get(code & 0xFFFFFFFF)

@@ -246,7 +246,10 @@ def _aspect(aspect: Aspect, cases: Sequence[Case], results: Mapping[str, CaseRes
     proofs = tuple(_judged(case, results[case.name]) for case in cases)
     kinds = {proof.result for proof in proofs}
     claims = [
-        claim.level for case in cases if not isinstance(found := results[case.name], str) for claim in found.claims
+        claim.level
+        for case in cases
+        if not isinstance(found := results[case.name], str)
+        for claim in found.claims.values()
     ]
     order = (Level.ENFORCED, Level.PARTIAL, Level.ADVISORY, Level.NONE, Level.UNKNOWN)
     claimed = min(claims, key=order.index, default=Level.UNKNOWN)

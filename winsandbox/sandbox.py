@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,21 +18,21 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self
 
 from . import _log
 from ._apply import Applied, apply
-from ._audit_log import AuditLog, report_end
+from ._audit_log import AuditLog, report_end, report_failure
 from ._count import Survey, survey_walk
 from ._desktop import desktop_for
 from ._findings import GrantReport
 from ._host import Handle, Host, default_host
 from ._plan import Plan, make_plan, refuse_caller, session_sid
-from ._spawn import limited_job, refusals, ui_mask
+from ._spawn import arguments, limited_job, refusals, ui_mask
 from ._spawn import spawn as _spawn
 from ._state import Scratch, State
-from ._surroundings import child_files, environment, stub_files
+from ._surroundings import child_files, directory, environment, stub_files
 from ._survey import open_places, survey
 from ._token import Require, make_token
 from ._verdicts import observed, unproven, with_exceptions, without_desktop, without_limits
 from .enforcement import Aspect
-from .errors import EnforcementError, SandboxClosed
+from .errors import EnforcementError, SandboxClosed, SandboxError
 from .limits import Limits
 from .policy import Policy
 from .process import Process, ProcessBase
@@ -107,8 +108,11 @@ class Sandbox:
         self._plan: Plan | None = None
         self._ready: _Ready | None = None
         self._enforcement: Enforcement | None = None
-        # Weak: a process that its owner forgets is ended by its own __del__, as with Popen it would be reported.
+        # Weak: a process that its owner forgets is ended by its own __del__, as with Popen it would be reported. What
+        # is left to do then, to look for violations and to record its end, waits for the next command or the close:
+        # __del__ runs in the middle of anything, and append is all that it may do.
         self._processes: weakref.WeakSet[ProcessBase] = weakref.WeakSet()
+        self._forgotten: deque[ProcessBase] = deque()
 
     # -- what will be, and what is
 
@@ -120,12 +124,15 @@ class Sandbox:
 
         Raises:
             PolicyError: roots that this host refuses (RootRefused), all of them.
-            UnsupportedHost: not Windows and no `host`; an elevated or already sandboxed caller.
+            UnsupportedHost: not Windows and no `host`; an elevated, already sandboxed or Low caller.
         """
         with self._lock:
             if self._plan is not None:
                 return self._plan
             host = self._real_host()
+            # First of all: such a caller could not even open the state directory, and would be told that instead.
+            with host.tokens.current() as own:
+                refuse_caller(self.policy, host.tokens.inspect(own))
             path = State.location(host, self._state_dir)
             secret = State.peek_secret(host, path)
             facts = survey(host, self.policy, state_path=path)
@@ -174,10 +181,16 @@ class Sandbox:
         )
 
     def explain(self, path: str | os.PathLike[str], access: str = "write") -> Decision:
-        """Why a child may or may not do `access` ("read", "write", "delete", ...) to `path`; see :func:`explain`."""
-        from .explain import explain
+        """Why a child may or may not do `access` ("read", "write", "delete", ...) to `path`; see :func:`explain`.
 
-        return explain(self.policy, path, access, host=self._real_host())
+        Of a prepared sandbox this tells what its own token and TEMP give on the disk as it is; before, what they will.
+        """
+        from .explain import decide
+
+        with self._lock:
+            ready = None if self._closed else self._ready
+            plan = self.plan()
+        return decide(self._real_host(), plan, path, access, temp=None if ready is None else ready.scratch.temp)
 
     # -- lifetime
 
@@ -222,8 +235,7 @@ class Sandbox:
         self, unwind: ExitStack, cancel: threading.Event | None, time_limit: float | None
     ) -> tuple[_Ready, Enforcement]:
         host = self._real_host()
-        # First of all: a caller that is sandboxed itself could not even open the state directory, and would be told so
-        # instead of why.
+        # First of all, as in plan().
         with host.tokens.current() as own:
             refuse_caller(self.policy, host.tokens.inspect(own))
         state = State.open(host, self._state_dir)
@@ -266,6 +278,12 @@ class Sandbox:
             host, plan, state, keep=self._keep, progress=self._progress, cancel=cancel, time_limit=time_limit
         )
         unwind.callback(applied.close)
+        _log.record(
+            "grants-found" if applied.warm else "grants-written",
+            "all grants were there already" if applied.warm else "grants were written",
+            policy=self.policy.id,
+            roots={grant.root.path: str(grant.sid) for grant in plan.grants},
+        )
         scratch = state.scratch(
             session=plan.session,
             user=plan.user,
@@ -293,6 +311,7 @@ class Sandbox:
             unwind, self._unwind = self._unwind, ExitStack()
         with ExitStack() as everything:
             everything.push(unwind)
+            everything.callback(self._settle_forgotten)
             for process in processes:
                 everything.callback(process.close)
             for process in processes:  # called last in, first out: all are ended before anything is released
@@ -337,40 +356,47 @@ class Sandbox:
         universal_newlines: bool | None = None,
         bufsize: int = -1,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> Process:
         """Start a command; the parameters and the object returned are those of :class:`subprocess.Popen`.
 
         Args:
-            args: the command and its arguments, a sequence. Batch files and shell built-ins need
-                ``["cmd", "/c", ...]`` spelled out.
+            args: the command and its arguments, a sequence. A line for the shell is written ``["cmd", "/c", line]``;
+                cmd.exe gets that line as it is.
             stdin, stdout, stderr: None (this process's own), PIPE, DEVNULL, STDOUT (stderr only), a file descriptor or
                 a file object. A stream of ours that is a console is pumped, never handed over.
-            cwd: the working directory; None: the workspace.
+            cwd: the working directory; None: the workspace. A relative one is taken from the workspace.
             env: the whole environment, as in Popen; None: this process's, through ``policy.environment``. TEMP, TMP
                 and the network shim are set in either case.
             text, encoding, errors, universal_newlines, bufsize: as in Popen.
             limits: instead of ``policy.limits`` for this command.
+            shell: refused, with what to write instead.
 
         Raises:
-            TypeError: `args` is a string.
+            TypeError: `args` is a string, or `shell` is set.
             CommandNotFound, CommandRefused, SpawnError: it was not started; nothing is left of the attempt.
+            WorkingDirectoryError: a SpawnError too; `cwd` does not exist or is no directory.
             EnforcementError: a limit that this host refuses.
             As :meth:`prepare`, when this is the first command.
         """
-        ready, parameters = self._parameters(args, cwd, env, limits)
-        process = _spawn(
-            ready.host,
-            ready.token,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            text=text,
-            encoding=encoding,
-            errors=errors,
-            universal_newlines=universal_newlines,
-            bufsize=bufsize,
-            **parameters,
-        )
+        ready, parameters = self._parameters(args, cwd, env, limits, shell)
+        try:
+            process = _spawn(
+                ready.host,
+                ready.token,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                text=text,
+                encoding=encoding,
+                errors=errors,
+                universal_newlines=universal_newlines,
+                bufsize=bufsize,
+                **parameters,
+            )
+        except (SandboxError, OSError) as error:
+            self._not_started(ready, args, parameters["cwd"], error)
+            raise
         self._adopt(process)
         return process
 
@@ -391,7 +417,9 @@ class Sandbox:
         encoding: str | None = None,
         errors: str | None = None,
         universal_newlines: bool | None = None,
+        bufsize: int = -1,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> subprocess.CompletedProcess[Any]:
         """Run a command to its end, as :func:`subprocess.run` does; its whole tree has ended when this returns.
 
@@ -423,7 +451,9 @@ class Sandbox:
             encoding=encoding,
             errors=errors,
             universal_newlines=universal_newlines,
+            bufsize=bufsize,
             limits=limits,
+            shell=shell,
         ) as process:
             return _run(process, input=input, timeout=timeout, check=check)
 
@@ -437,6 +467,7 @@ class Sandbox:
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> AsyncProcess:
         """Start a command for asyncio; the object has the names of :class:`asyncio.subprocess.Process`.
 
@@ -447,16 +478,20 @@ class Sandbox:
 
         from ._async import spawn_async
 
-        ready, parameters = await asyncio.to_thread(self._parameters, args, cwd, env, limits)
-        return await spawn_async(
-            ready.host,
-            ready.token,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            started=self._adopt,
-            **parameters,
-        )
+        ready, parameters = await asyncio.to_thread(self._parameters, args, cwd, env, limits, shell)
+        try:
+            return await spawn_async(
+                ready.host,
+                ready.token,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                started=self._adopt,
+                **parameters,
+            )
+        except (SandboxError, OSError) as error:
+            await asyncio.to_thread(self._not_started, ready, args, parameters["cwd"], error)
+            raise
 
     def _parameters(
         self,
@@ -464,22 +499,28 @@ class Sandbox:
         cwd: str | os.PathLike[str] | None,
         env: Mapping[str, str] | None,
         limits: Limits | None,
+        shell: bool,
     ) -> tuple[_Ready, dict[str, Any]]:
-        if isinstance(args, (str, bytes)):
-            raise TypeError(
-                "args must be a sequence such as ['git', 'status']; for a shell's line write ['cmd', '/c', line]"
-            )
+        if shell:
+            raise TypeError('shell=True is not supported; for a line of the shell write ["cmd", "/c", line]')
+        words = arguments(args)
+        self._settle_forgotten()
         self.prepare()
         with self._lock:
             ready = self._ready
             if ready is None or self._closed:
                 raise SandboxClosed("the sandbox is closed.", remedy="Make a new one.")
-        # What a command created under a protected name since the last one is denied before the next one starts.
-        since = ready.applied.secure_new()
+        try:
+            # What a command created under a protected name since the last one is denied before the next one starts.
+            since = ready.applied.secure_new()
+            variables = environment(self.policy, ready.scratch, ready.host.processes.environment(), env)
+        except (SandboxError, OSError) as error:
+            self._not_started(ready, args, cwd, error)
+            raise
         parameters = {
             "args": args,
-            "environment": environment(self.policy, ready.scratch, ready.host.processes.environment(), env),
-            "cwd": str(cwd) if cwd is not None else self.policy.cwd or ready.scratch.temp,
+            "environment": variables,
+            "cwd": directory(cwd, self.policy.cwd or ready.scratch.temp),
             "limits": limits if limits is not None else self.policy.limits,
             "ui_limits": self.policy.ui_limits,
             "console": self.policy.console,
@@ -488,8 +529,32 @@ class Sandbox:
         }
         begun = ready.host.processes.clock()
         parameters["finished"] = partial(self._finished, ready=ready, cwd=parameters["cwd"], begun=begun, since=since)
-        _log.record("spawn", f"starting {args[0]!s}", policy=self.policy.id, argv=[str(word) for word in args])
+        parameters["forgotten"] = self._forgotten.append
+        _log.record("spawn", f"starting {words[0]}", policy=self.policy.id, argv=words)
         return ready, parameters
+
+    def _not_started(self, ready: _Ready, args: object, cwd: object, error: Exception) -> None:
+        report_failure(
+            error,
+            ready.log,
+            policy=self.policy.id,
+            argv=arguments(args),
+            cwd=cwd,
+            enforcement=self._enforcement,
+        )
+
+    def _settle_forgotten(self) -> None:
+        """Close what processes left that were forgotten: they were ended, their end is not recorded yet."""
+        while True:
+            try:
+                process = self._forgotten.popleft()
+            except IndexError:
+                return
+            try:
+                process.close()
+            except OSError as error:  # it must not keep the next command from its start
+                said = f"the end of process {process.pid}, which was forgotten, could not be seen: {error}"
+                _log.record("end-unknown", said, weight="warning", policy=self.policy.id, pid=process.pid)
 
     def _adopt(self, process: ProcessBase) -> None:
         """Take over a process that was just started; end it where another thread has closed the sandbox meanwhile."""
@@ -514,7 +579,9 @@ class Sandbox:
             ready.log,
             policy=self.policy.id,
             cwd=cwd,
-            seconds=ready.host.processes.clock() - begun,
+            seconds=ready.host.processes.clock() - begun
+            if process._tree.ended is None
+            else process._tree.ended - begun,
             enforcement=enforcement,
         )
 

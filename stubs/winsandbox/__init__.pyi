@@ -25,6 +25,7 @@ from .errors import SpawnError as SpawnError
 from .errors import TokenError as TokenError
 from .errors import UnsupportedHost as UnsupportedHost
 from .errors import WinError as WinError
+from .errors import WorkingDirectoryError as WorkingDirectoryError
 from .explain import Decision as Decision
 from .explain import explain as explain
 from .limits import Limits as Limits
@@ -66,6 +67,7 @@ __all__ = [
     "UnsupportedHost",
     "Verdict",
     "WinError",
+    "WorkingDirectoryError",
     "__version__",
     "audit",
     "doctor",

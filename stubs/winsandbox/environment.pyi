@@ -2,13 +2,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-__all__ = ["ALWAYS", "Environment", "block", "folded", "merged"]
+__all__ = ["ALWAYS", "Environment", "block", "check", "folded", "merged"]
 
 ALWAYS: Final[Mapping[str, str]]
 
 def folded(text: str) -> str: ...
 def merged(base: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]: ...
 def block(environment: Mapping[str, str]) -> str: ...
+def check(environment: object) -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Environment:

@@ -29,6 +29,7 @@ class ProcessBase(ABC):
         notes: Sequence[str] = (),
         shared_console: bool = False,
         finished: Callable[[Any], None] | None = None,
+        forgotten: Callable[[Any], None] | None = None,
     ) -> None: ...
     @property
     def pid(self) -> int: ...
@@ -60,6 +61,7 @@ class Process(ProcessBase):
         notes: Sequence[str] = (),
         shared_console: bool = False,
         finished: Callable[[Any], None] | None = None,
+        forgotten: Callable[[Any], None] | None = None,
     ) -> None: ...
     @property
     def universal_newlines(self) -> bool: ...

@@ -63,6 +63,7 @@ class Sandbox:
         universal_newlines: bool | None = None,
         bufsize: int = -1,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> Process: ...
     def run(
         self,
@@ -81,7 +82,9 @@ class Sandbox:
         encoding: str | None = None,
         errors: str | None = None,
         universal_newlines: bool | None = None,
+        bufsize: int = -1,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> subprocess.CompletedProcess[Any]: ...
     async def spawn_async(
         self,
@@ -93,4 +96,5 @@ class Sandbox:
         cwd: str | PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        shell: Literal[False] = False,
     ) -> AsyncProcess: ...

@@ -54,6 +54,26 @@ def test_check_asks_about_what_lies_outside_of_the_roots_too(project: Path) -> N
     assert "it exists already" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("path", "code", "target"),
+    [
+        (r".git\hooks\x", 1, r"C:\src\project\.git\hooks\x"),
+        ("src/new", 0, r"C:\src\project\src\new"),
+        (r"\\srv\share\x", 0, r"\\srv\share\x"),
+        (r"C:\Windows\Temp\x", 1, r"C:\Windows\Temp\x"),
+        (r"%TEMP%\x", 0, r"%TEMP%\x"),
+        ("NUL", 0, "NUL"),
+    ],
+)
+def test_a_path_in_windows_writing_is_the_childs(project: Path, path: str, code: int, target: str) -> None:
+    roots = [[r"C:\src\project", "--tree", str(project)], [str(project)]]
+    for root in roots if path.startswith(".git") else roots[:1]:
+        done = winsandbox("check", "--root", *root, path, "--json")
+        assert done.returncode == code, done.stderr
+        found = json.loads(done.stdout)["target"]
+        assert found == target or found.endswith(target.removeprefix(r"C:\src"))
+
+
 def test_check_as_json(project: Path) -> None:
     done = winsandbox("check", "--root", str(project), str(project / ".git" / "config"), "--json")
     data = json.loads(done.stdout)

@@ -13,6 +13,7 @@ from tests.capabilities import needs
 from tests.cli.commandline import ROOT, winsandbox
 from winsandbox import Policy, PolicyError, UnsupportedHost
 from winsandbox._host import default_host
+from winsandbox._operations import RIGHTS, VERBS
 from winsandbox._simulate import ExpectedRow, expectation, simulate
 from winsandbox.errors import ScriptError
 from winsandbox.testing import SimulatedHost
@@ -58,6 +59,27 @@ def test_each_operation_gets_its_verdict_and_a_reason(host: SimulatedHost) -> No
     # It really was done, on the model.
     assert host.exists(WORKSPACE + r"\src\a b.py")
     assert host.read_file(WORKSPACE + r"\.git\HEAD") == b"ref"
+
+
+def test_whatever_is_allowed_or_denied_has_a_reason(host: SimulatedHost) -> None:
+    host.write_file(WORKSPACE + r"\open.txt", b"", "D:(A;;FA;;;WD)(A;;FA;;;U)")
+    host.add_key(r"HKCU\Software\Open", "D:(A;;KA;;;WD)")
+    logon = next(str(group.sid) for group in host.token.model.groups if str(group.sid).startswith("S-1-5-5-"))
+    host.add_pipe_server("pipe", f"D:(A;;GA;;;U)(A;;GA;;;{logon})")
+    lines = [
+        *(r"write %TEMP%\a.txt", "write a.txt", "append a.txt", "read a.txt", "list .", "mkdir d", "rmdir d"),
+        *("rename a.txt b.txt", "write c.txt", "replace b.txt c.txt", "link c.txt e.txt", "delete e.txt"),
+        *(r"junction C:\Windows j", "open-up open.txt", r"open-up C:\Windows", "connect example.com 443"),
+        *(r"registry-read HKCU\Environment", r"registry-set HKCU\Software\Open a", r"registry-set HKCU\Environment a"),
+        *(f"{verb} {right}" for verb in ("process", "own-process") for right in RIGHTS if right != "terminate"),
+        *("process terminate", "pipe pipe", "spawn 2", "sleep 1", "console", "desktop"),
+        *(r"symlink c.txt s", r"dirlink C:\Windows s"),
+    ]
+    report = simulate(POLICY, "\n".join(lines), host=host)
+    assert {line.split()[0] for line in lines} >= set(VERBS) - {"http"}
+    for row in report.rows:
+        assert row.verdict in ("allowed", "denied"), row
+        assert row.reason, row
 
 
 def test_what_the_library_does_between_two_commands_shows(host: SimulatedHost) -> None:

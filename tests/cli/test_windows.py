@@ -42,6 +42,12 @@ def test_run_gives_the_commands_output_and_exit_code(scratch: Path) -> None:
     assert "warned" in done.stderr
 
 
+def test_an_exit_code_beyond_a_signed_int_comes_through(scratch: Path) -> None:
+    done = winsandbox("run", *options(scratch), "--", "cmd", "/c", "exit -1073741502")
+    assert done.returncode & 0xFFFFFFFF == 0xC0000142, done.stderr
+    assert "desktop" in done.stderr
+
+
 def test_run_works_in_the_root_and_the_file_is_there(scratch: Path) -> None:
     done = winsandbox("run", *options(scratch), "--", "cmd", "/c", "echo hello> a.txt")
     assert done.returncode == 0, done.stderr

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.capabilities import needs
 from winsandbox._operations import VERBS, Operation, parse, parse_line
-from winsandbox._perform import BATCH, BATCH_VERBS, CODES, PYTHON, PYTHON_VERBS
+from winsandbox._perform import BATCH, BATCH_VERBS, CODES, PYTHON, PYTHON_VERBS, variables
 from winsandbox.errors import Mistake, PolicyError, ScriptError
 
 # What a name on Windows cannot hold: a quote, a line end; and NUL, which no text file should.
@@ -123,3 +127,34 @@ def test_every_operation_has_a_program_on_windows_but_waiting() -> None:
     compile(PYTHON, "operation", "exec")
     for verb in PYTHON_VERBS:
         assert f'"{verb}"' in PYTHON
+
+
+def _batch(directory: Path, operation: Operation, before: str) -> int:
+    """The exit code of the batch file, as a real cmd.exe gives it, after the line `before`."""
+    (directory / "operation.cmd").write_bytes(BATCH.encode("ascii"))
+    (directory / "first.cmd").write_bytes(f'@{before}\r\n@"{directory}\\operation.cmd" %1\r\n'.encode())
+    return subprocess.run(
+        f'"{os.environ["COMSPEC"]}" /d /v:off /s /c ""{directory}\\first.cmd" {operation.verb}"',
+        env={**os.environ, **variables(operation, text="x", host=0)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    ).returncode
+
+
+@needs("windows")
+@pytest.mark.parametrize("line", ["open-up operation.cmd", r"registry-read HKCU\Software", r"registry-set HKCU\X x"])
+def test_a_tool_that_does_not_start_has_been_refused_nothing(line: str, tmp_path: Path) -> None:
+    operation = parse_line(line)
+    if operation.verb == "open-up":
+        operation = Operation("open-up", (str(tmp_path / "operation.cmd"),))
+    assert _batch(tmp_path, operation, r"set SystemRoot=C:\nowhere") == 78
+    if operation.verb != "registry-set":  # nothing is left behind
+        assert _batch(tmp_path, operation, "rem") in (70, 78)  # 78: Wine's icacls does nothing, or is none
+
+
+@needs("windows")
+def test_processes_that_do_not_start_are_no_limit(tmp_path: Path) -> None:
+    operation = parse_line("spawn 3")
+    assert _batch(tmp_path, operation, "rem") == 70

@@ -29,6 +29,7 @@ from winsandbox.errors import (
     TokenError,
     UnsupportedHost,
     WinError,
+    WorkingDirectoryError,
 )
 
 # What CPython on Windows makes of these codes (PC/errmap.h's table is the C runtime's); 999 stands for all others.
@@ -113,6 +114,12 @@ TREE: list[tuple[type[SandboxError], Callable[..., SandboxError], tuple[type[Exc
     (AclError, lambda **more: AclError("No.", cause=CAUSE, **more), (OSError,), "acl"),
     (TokenError, lambda **more: TokenError("No.", cause=CAUSE, **more), (OSError,), "token"),
     (SpawnError, lambda **more: SpawnError("No.", cause=CAUSE, **more), (OSError,), "spawn"),
+    (
+        WorkingDirectoryError,
+        lambda **more: WorkingDirectoryError("No.", cause=CAUSE, **more),
+        (SpawnError, FileNotFoundError, NotADirectoryError),
+        "spawn.cwd",
+    ),
     (CommandNotFound, lambda **more: CommandNotFound("No.", **more), (FileNotFoundError,), "command.not-found"),
     (CommandRefused, lambda **more: CommandRefused("No.", **more), (PermissionError,), "command.refused"),
 ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.grants.scenes import ROOT, applied, disk, marked, plan_of, state_of, workspace, write_bits, writes
-from winsandbox import _undo, grants
-from winsandbox._apply import Applied, apply, survey_walk
+from tests.grants.scenes import ABOVE, ROOT, applied, disk, marked, plan_of, state_of, workspace, write_bits, writes
+from winsandbox import _placing, _undo, grants
+from winsandbox._apply import Applied, apply, check_token, survey_walk
+from winsandbox._edits import open_bits
 from winsandbox._host import ATTRIBUTE_RECALL_ON_OPEN, Handle
+from winsandbox._plan import is_tagged
+from winsandbox._security.token import Token
 from winsandbox._state import State
 from winsandbox.errors import AclError, GrantInUse
 from winsandbox.policy import Policy, Protect
@@ -58,13 +62,85 @@ def test_a_cold_start_at_low_writes_each_object_once_too(host: SimulatedHost, st
 
 def test_a_warm_start_writes_nothing_and_reads_once_a_root_and_place(host: SimulatedHost, state: State) -> None:
     applied(host, state)[1].close()
-    plan = plan_of(host, state)
     before = host.counts.copy()
-    done = apply(host, plan, state)
+    plan, done = applied(host, state)
     assert done.warm
     assert host.counts["set_security"] == before["set_security"]
     assert host.counts["security"] - before["security"] == 1 + len(plan.grants[0].protected)
     done.close()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Policy.workspace(ROOT, protected_subpaths=Protect.GIT_HOOKS),
+        Policy.workspace(ROOT, protected_subpaths=[".git", "docs"]),
+        Policy.workspace(ROOT, integrity="low"),
+        Policy.workspace(ABOVE, protected_subpaths=[r"project\.git", r"project\src"]),
+    ],
+    ids=["parts", "more", "low", "above"],
+)
+def test_changing_between_applied_policies_costs_one_read_a_root_and_place(
+    host: SimulatedHost, state: State, other: Policy
+) -> None:
+    """Although the first walk for the other one wrote in the places of the first."""
+    host.mkdir(ROOT + r"\docs")
+    for policy in (None, None, other):
+        start_and_stop(host, state, policy)
+    for policy in (None, other, None, other):
+        before = host.counts.copy()
+        plan, done = applied(host, state, policy)
+        used = host.counts - before
+        assert used["set_security"] == 0
+        assert used["security"] == sum(1 + len(grant.protected) for grant in plan.grants)
+        assert done.warm
+        done.close()
+
+
+def test_the_guards_of_a_new_logon_leave_the_places_of_other_policies_checked(
+    host: SimulatedHost, state: State
+) -> None:
+    more = Policy.workspace(ROOT, protected_subpaths=[".git", "src"])
+    for policy in (None, more, None):
+        start_and_stop(host, state, policy)
+    state.close()
+    new = host.restart(new_logon=True)
+    with state_of(new) as again:
+        start_and_stop(new, again)
+        before = new.counts.copy()
+        _, done = applied(new, again, more)
+        used = new.counts - before
+        # .git has the guards already, and was not looked through again; the three directories of src get theirs.
+        assert (used["security"], used["set_security"]) == (1 + 2 + 2 * 3, 3)
+        done.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "sddl"),
+    [("closed", "D:P(A;;FA;;;U)"), ("left without a list of ours", "D:AI(A;ID;FA;;;U)"), ("open", "D:P(A;;FA;;;WD)")],
+)
+def test_a_walk_for_one_policy_vouches_for_another_only_where_nothing_is_open_to_that(
+    host: SimulatedHost, state: State, what: str, sddl: str
+) -> None:
+    """Something came into .git of the first policy; the walk for the second meets it as an ordinary object."""
+    start_and_stop(host, state)
+    host.write_file(GIT + r"\objects\new", b"", sddl)
+    hooks = Policy.workspace(ROOT, protected_subpaths=Protect.GIT_HOOKS)
+    applied(host, state, hooks)[1].close()
+    _, done = applied(host, state)
+    assert not write_bits(host.descriptor(GIT + r"\objects\new"), done, directory=False), what
+    done.close()
+    # Later even in one token, as when the one root was moved out of the other meanwhile.
+    allowed = {ace.sid for ace in host.descriptor(GIT + r"\objects\new").dacl or () if ace.sid and is_tagged(ace.sid)}
+    token = replace(_token(host, done), restricting=tuple(allowed | {done._plan.grants[0].sid}))
+    assert not open_bits(
+        host.descriptor(GIT + r"\objects\new"), token, done._plan.grants[0].sid, directory=False, guarded=False
+    )
+
+
+def _token(host: SimulatedHost, done: Applied) -> Token:
+    with host.tokens.current() as handle:
+        return check_token(done._plan, host.tokens.inspect(handle).token)
 
 
 def test_changing_between_policies_that_were_applied_writes_nothing(host: SimulatedHost, state: State) -> None:
@@ -268,6 +344,119 @@ def test_nested_repositories_are_reported(host: SimulatedHost, state: State) -> 
     assert done.report.nested.items == [ROOT + r"\vendor\lib\.git"]
     assert any("nested" in note for note in done.notes)
     done.close()
+
+
+def test_a_nested_repository_is_an_exception_at_warm_starts_too_until_the_grant_is_forgotten(
+    host: SimulatedHost, state: State
+) -> None:
+    host.write_file(ROOT + r"\vendor\lib\.git\config", b"")
+    for warm in (False, True, True):
+        _, done = applied(host, state)
+        assert done.warm is warm
+        assert done.exceptions == (ROOT + r"\vendor\lib\.git: a nested repository, which is not protected",)
+        done.close()
+    _, other = applied(host, state, Policy.workspace(ROOT, protected_subpaths=("secret",)))
+    assert other.exceptions == ()  # its policy protects no repository at all
+    other.close()
+    host.remove(ROOT + r"\vendor")
+    grants.forget_all(host=host)
+    _, again = applied(host, state)
+    assert again.exceptions == ()
+    again.close()
+
+
+def test_a_protected_place_that_the_walk_of_the_root_did_not_come_to_is_denied_all_the_same(
+    host: SimulatedHost, state: State
+) -> None:
+    host.set_attributes(ROOT + r"\src", ATTRIBUTE_RECALL_ON_OPEN)  # the walk goes round it
+    _, done = applied(host, state, Policy.workspace(ROOT, protected_subpaths=[r"src\deep"]))
+    assert ROOT + r"\src" in done.report.placeholders.items
+    for name, directory in ((r"\src\deep", True), (r"\src\deep\er", True), (r"\src\deep\er\module.py", False)):
+        assert not write_bits(host.descriptor(ROOT + name), done, directory=directory), name
+    assert write_bits(host.descriptor(ROOT + r"\README.md"), done, directory=False)
+    done.close()
+
+
+def test_what_is_moved_into_a_protected_place_behind_the_back_of_the_first_walk_is_denied(
+    host: SimulatedHost, state: State
+) -> None:
+    plan = plan_of(host, state)
+    real = host.files.set_security
+    moved: list[str] = []
+
+    def write(handle: Handle, *arguments: Any, **options: Any) -> None:
+        real(handle, *arguments, **options)
+        path = host.files.final_path(handle)
+        if path == ROOT + r"\src\deep\er" and not moved:  # long after .git was walked
+            moved.append(path)
+            host.rename(ROOT + r"\src\main.py", GIT + r"\hooks\main.py")
+
+    host.files.set_security = write  # type: ignore[method-assign]
+    done = apply(host, plan, state)
+    assert moved
+    assert not write_bits(host.descriptor(GIT + r"\hooks\main.py"), done, directory=False)
+    assert done.exceptions == ()
+    done.close()
+
+
+def test_a_place_of_any_size_is_looked_through_before_and_after_its_first_walk(
+    host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin with more entries than a warm start looks at."""
+    monkeypatch.setattr(_placing, "LIMIT", 3)
+    test_what_is_moved_into_a_protected_place_behind_the_back_of_the_first_walk_is_denied(host, state)
+
+
+# -- labels -------------------------------------------------------------------------------------------------------
+
+
+def test_labels_go_with_the_session_that_asked_for_them(host: SimulatedHost, state: State) -> None:
+    before = disk(host)
+    applied(host, state, keep="forever")[1].close()
+    _, done = applied(host, state, Policy.workspace(ROOT, integrity="low"), keep="session")
+    assert "ML" in host.sddl(ROOT)
+    done.close()
+    assert not [name for name in host.tree(ABOVE) if host.descriptor(f"{ABOVE}\\{name}".rstrip("\\")).sacl]
+    _, done = applied(host, state)
+    assert done.warm
+    done.close()
+    assert [(record.low, record.keep) for record in grants.list(host=host)] == [(False, "forever")]
+    grants.forget_all(host=host)
+    assert disk(host) == before
+
+
+def test_what_only_its_owner_may_edit_is_granted_and_taken_from_without_a_label(
+    host: SimulatedHost, state: State
+) -> None:
+    """An owner may write the list, but not the label: that needs WRITE_OWNER."""
+    for name in (r"\README.md", r"\.git\config"):
+        host.set_sddl(ROOT + name, "D:AI(A;ID;0x1301bf;;;AU)(A;ID;FA;;;SY)(A;ID;FA;;;BA)")
+    before = disk(host)
+    applied(host, state)[1].close()
+    _, done = applied(host, state, Policy.workspace(ROOT, integrity="low"))
+    assert not write_bits(host.descriptor(GIT + r"\config"), done, directory=False)
+    assert [error.path for error in done.report.errors.items] == [GIT + r"\config", ROOT + r"\README.md"]
+    assert all("WO" in error.remedy for error in done.report.errors.items)
+    assert str(done._plan.grants[0].sid) in host.sddl(ROOT + r"\README.md")
+    done.close()
+    result = grants.forget_all(host=host)
+    assert not result.left
+    assert disk(host) == before
+
+
+def test_a_label_that_can_no_longer_be_taken_away_keeps_the_grant_listed_but_no_access(
+    host: SimulatedHost, state: State
+) -> None:
+    applied(host, state, Policy.workspace(ROOT, integrity="low"))[1].close()
+    old = host.sddl(ROOT + r"\README.md")
+    host.set_sddl(ROOT + r"\README.md", old.replace("ID;FA;;;S-1-5-21-", "ID;0x1301bf;;;S-1-5-21-"))
+    result = grants.forget_all(host=host)
+    assert result.left == (ROOT,)
+    assert "WO" in result.errors.items[0]
+    assert set(marked(host)) == set()
+    host.set_sddl(ROOT + r"\README.md", host.sddl(ROOT + r"\README.md").replace("0x1301bf", "FA"))
+    assert grants.recover(host=host).finished.roots == (ROOT,)
+    assert "ML" not in host.sddl(ROOT + r"\README.md")
 
 
 def test_what_was_planned_for_must_still_be_there(host: SimulatedHost, state: State) -> None:

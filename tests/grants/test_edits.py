@@ -80,6 +80,18 @@ def test_inherited_copies_are_what_windows_would_make_of_the_parents_entries() -
             assert set(made) == set(want(RECIPE, bottom, directory, False).aces)
 
 
+def test_an_allow_stands_behind_the_deny_of_a_place_that_the_object_lies_in_whoever_came_first() -> None:
+    other = Recipe(Sid.parse("S-1-5-21-1465074264-7-7-7"), None, False)
+    for order in ([(RECIPE, "inside"), (other, "plain")], [(other, "plain"), (RECIPE, "inside")]):
+        now = sd("O:USERG:USER" + BEFORE)
+        for recipe, role in order:
+            now = stored(give(now, want(recipe, role, False, False)) or now)
+        assert now.dacl is not None
+        ours = [ace.type for ace in now.dacl if ace.sid in (G, other.sid)]
+        assert ours == [1, 0], order
+        assert not open_bits(now, TOKEN, G, directory=False, guarded=False)
+
+
 SIDS = st.sampled_from(
     [USER, Sid.parse("SY"), Sid.parse("BA"), Sid.parse("WD"), Sid.parse("S-1-5-21-1465074264-7-7-7"), OLD_LOGON]
 )
@@ -144,10 +156,10 @@ def test_protected_roles_never_add_an_allow(old: SecurityDescriptor, directory: 
 @given(DESCRIPTORS, st.booleans())
 def test_explicit_denies_close_what_inherited_ones_leave_open(old: SecurityDescriptor, directory: bool) -> None:
     given_ = stored(give(old, want(RECIPE, "inside", directory, False)) or old)
-    bits = open_bits(given_, TOKEN, directory=directory, guarded=True)
+    bits = open_bits(given_, TOKEN, G, directory=directory, guarded=True)
     if bits:
         shut = stored(give(given_, explicit(RECIPE, directory, bits)) or given_)
-        assert open_bits(shut, TOKEN, directory=directory, guarded=True) == 0, text(shut)
+        assert open_bits(shut, TOKEN, G, directory=directory, guarded=True) == 0, text(shut)
 
 
 def test_an_explicit_allow_of_everyone_is_open_and_the_users_own_is_not() -> None:
@@ -155,15 +167,15 @@ def test_an_explicit_allow_of_everyone_is_open_and_the_users_own_is_not() -> Non
     own = give(sd("O:USERG:USERD:AI(A;;FA;;;USER)"), want(RECIPE, "inside", False, False))
     assert everyone is not None
     assert own is not None
-    assert open_bits(everyone, TOKEN, directory=False, guarded=True)
-    assert not open_bits(own, TOKEN, directory=False, guarded=True)
+    assert open_bits(everyone, TOKEN, G, directory=False, guarded=True)
+    assert not open_bits(own, TOKEN, G, directory=False, guarded=True)
 
 
 def test_an_explicit_allow_of_the_user_lets_deletes_through_the_inherited_guard() -> None:
     own = give(sd("O:USERG:USERD:AI(A;OICI;FA;;;USER)"), want(RECIPE, "inside", True, False))
     assert own is not None
-    assert open_bits(own, TOKEN, directory=True, guarded=True) == 0x40
-    assert open_bits(own, TOKEN, directory=True, guarded=False) == 0
+    assert open_bits(own, TOKEN, G, directory=True, guarded=True) == 0x40
+    assert open_bits(own, TOKEN, G, directory=True, guarded=False) == 0
 
 
 def test_a_null_dacl_is_never_turned_into_a_list() -> None:

@@ -190,6 +190,7 @@ def test_another_volume_under_the_same_letter_is_not_taken_for_it(host: Simulate
     host.mkdir(r"E:\project")
     with state_of(host) as state:
         applied(host, state, Policy.workspace(r"E:\project"))[1].close()
+    host.remove_volume("E:")
     host.add_volume("E:")
     host.mkdir(r"E:\project")
     assert grants.forget_all(host=host).left == (r"E:\project",)

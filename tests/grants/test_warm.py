@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-import winsandbox._apply as apply_module
-from tests.grants.scenes import ROOT, applied, disk, state_of, workspace, write_bits
-from winsandbox import _fingerprint, grants
+import winsandbox._watch as watch_module
+from tests.grants.scenes import ABOVE, ROOT, applied, disk, state_of, workspace, write_bits
+from winsandbox import _placing, grants
 from winsandbox._apply import Applied
-from winsandbox._fingerprint import ALONE, LARGE, UNREADABLE, Fingerprint, settled
+from winsandbox._fingerprint import ALONE, LARGE, LOOK, UNREADABLE, Fingerprint, fingerprint, settled
 from winsandbox._pins import open_below
+from winsandbox._placing import Placing
 from winsandbox._state import State
 from winsandbox._verdicts import with_exceptions
 from winsandbox._violations import take_snapshot
@@ -83,6 +84,46 @@ def test_an_object_whose_own_list_was_opened_is_denied_by_the_next_start(host: S
     done.close()
 
 
+@pytest.mark.parametrize("first", ["one", "both"])
+def test_what_another_root_granted_a_file_that_was_moved_in_does_not_open_it_to_a_later_sandbox_of_both(
+    host: SimulatedHost, first: str
+) -> None:
+    """The start in the middle has a token without the other grant: it must not note as checked what that one opens."""
+    other = ABOVE + r"\two"
+    host.write_file(other + r"\f", b"")
+    both, one = Policy.workspace(ROOT, writable_roots=[other]), Policy.workspace(ROOT)
+    hook = GIT + r"\hooks\f"
+
+    def evil(process: Any) -> int:
+        process.write(ROOT + r"\ours", b"")
+        process.write(hook, b"evil")
+        return 0
+
+    host.add_program(r"C:\tools\evil.exe", evil)
+    for policy in (both, one) if first == "both" else (one, both):
+        with Sandbox(policy, host=host):
+            pass
+    host.rename(other + r"\f", hook)
+    with Sandbox(one, host=host):
+        pass
+    with Sandbox(both, host=host) as sandbox:
+        assert sandbox.run([r"C:\tools\evil.exe"]).returncode != 0
+    assert host.exists(ROOT + r"\ours"), "the root itself is granted"
+    assert host.read_file(hook) == b""
+
+
+def test_what_only_another_grants_deny_closes_is_denied_for_this_one_too(host: SimulatedHost, state: State) -> None:
+    other = ABOVE + r"\two"
+    host.write_file(other + r"\.git\hooks\f", b"", "D:P(A;;FA;;;WD)")
+    both = Policy.workspace(ROOT, writable_roots=[other])
+    once(host, state, both)
+    host.rename(other + r"\.git\hooks\f", GIT + r"\hooks\f")
+    for policy in (both, None):
+        done, _, _ = start(host, state, policy)
+        assert not bits(host, done, r"hooks\f")
+        done.close()
+
+
 def test_a_list_that_says_nothing_for_the_child_is_not_touched(host: SimulatedHost, state: State) -> None:
     once(host, state)
     host.set_sddl(GIT + r"\config", "D:P(A;;FA;;;U)")
@@ -114,7 +155,7 @@ def test_ordinary_work_between_two_starts_costs_reads_and_no_write(
     assert done.warm
     done.close()
     again, fewer, written = start(host, state)
-    assert (fewer, written) == (len(again._placed[str(again._plan.grants[0].sid)]) + 2, 0) or fewer < reads
+    assert (fewer, written) == (len(again._placing.placed[str(again._plan.grants[0].sid)]) + 2, 0) or fewer < reads
     again.close()
 
 
@@ -172,7 +213,7 @@ def test_what_is_forgotten_leaves_no_fingerprint(host: SimulatedHost, state: Sta
 def test_a_place_too_large_to_be_looked_through_is_an_exception_of_the_warm_start(
     host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_fingerprint, "LIMIT", 3)
+    monkeypatch.setattr(_placing, "LIMIT", 3)
     _, done = applied(host, state)
     assert done.exceptions == (), "it has just been walked"
     done.close()
@@ -190,7 +231,7 @@ def test_the_report_of_a_sandbox_says_what_its_warm_start_left_out(
         pass
     with Sandbox(policy, host=host) as sandbox:
         assert sandbox.enforcement[Aspect.PROTECTED_PLACES].level is Level.ENFORCED
-    monkeypatch.setattr(_fingerprint, "LIMIT", 3)
+    monkeypatch.setattr(_placing, "LIMIT", 3)
     for _ in range(2):  # the first one walks, because it looked otherwise before
         with Sandbox(policy, host=host) as sandbox:
             verdict = sandbox.enforcement[Aspect.PROTECTED_PLACES]
@@ -213,8 +254,9 @@ def test_a_place_that_changes_under_the_walk_is_walked_again(
     done.close()
 
 
+@pytest.mark.parametrize("limit", [20_000, 3], ids=["small", "large"])
 def test_a_place_that_never_stands_still_is_an_exception_and_walked_by_the_next_start(
-    host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch
+    host: SimulatedHost, state: State, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     once(host, state)
     host.write_file(GIT + r"\new", b"")
@@ -224,6 +266,7 @@ def test_a_place_that_never_stands_still_is_an_exception_and_walked_by_the_next_
         done, _, _ = start(host, state)
     assert [GIT in text for text in done.exceptions] == [True]
     done.close()
+    monkeypatch.setattr(_placing, "LIMIT", limit)
     done, reads, _ = start(host, state)
     assert done.exceptions == ()
     assert reads > len(host.tree(GIT))
@@ -231,15 +274,14 @@ def test_a_place_that_never_stands_still_is_an_exception_and_walked_by_the_next_
 
 
 def _after_walks(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    real = Applied._walk_once
+    real = Placing._walk_once
 
-    def walk(self: Applied, place: Any, *arguments: Any, **options: Any) -> int:
-        written = real(self, place, *arguments, **options)
+    def walk(self: Placing, giver: Any, place: Any, counter: Any) -> None:
+        real(self, giver, place, counter)
         if place.path == GIT:
             action()
-        return written
 
-    monkeypatch.setattr(Applied, "_walk_once", walk)
+    monkeypatch.setattr(Placing, "_walk_once", walk)
 
 
 def _after_first_walk(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> list[bool]:
@@ -275,8 +317,44 @@ def test_settled_law() -> None:
     assert settled(one, other, wrote=True), "we did"
     assert not settled(one, Fingerprint(b"m", b"2"), wrote=True)
     assert not settled(UNREADABLE, UNREADABLE, wrote=False)
-    assert settled(LARGE, LARGE, wrote=True)
+    assert not settled(LARGE, LARGE, wrote=True)
+    assert not settled(LARGE, one, wrote=True)
     assert settled(ALONE, ALONE, wrote=True)
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_a_listing_and_tells_every_change(host: SimulatedHost) -> None:
+    def look(**options: Any) -> Fingerprint:
+        with host.files.open(GIT, LOOK) as handle:
+            return fingerprint(host, handle, lambda path: None, GIT, **options)
+
+    real = host.files.entries
+    first = look()
+    host.files.entries = lambda handle: iter(list(real(handle))[::-1])  # type: ignore[method-assign]
+    assert look() == first
+    host.files.entries = real  # type: ignore[method-assign]
+    count = len(host.tree(GIT)) - 1
+    assert look(limit=count) == first
+    assert look(limit=count - 1) == LARGE
+    host.set_sddl(GIT + r"\config", host.sddl(GIT + r"\config"))
+    second = look()
+    assert second.names == first.names
+    assert second.state != first.state
+    host.rename(GIT + r"\objects\aa\bb", GIT + r"\objects\bb")  # the same entry in another directory
+    assert look().names != first.names
+
+
+def test_the_guards_of_a_new_logon_do_not_make_checked_what_came_into_a_large_place(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with state_of(host) as state:
+        once(host, state)
+    host.write_file(GIT + r"\hooks\open", b"", "D:P(A;;FA;;;WD)")
+    new = host.restart(new_logon=True)
+    monkeypatch.setattr(_placing, "LIMIT", 3)
+    with state_of(new) as state:
+        done, _, _ = start(new, state)
+        assert not bits(new, done, r"hooks\open"), "the walk that places the guards looks at all of it"
+        done.close()
 
 
 def test_exceptions_make_partial_what_was_enforced_and_nothing_else() -> None:
@@ -314,7 +392,7 @@ def test_two_threads_that_start_commands_deny_a_new_name_once(
             both.wait(0.3)
         return found
 
-    monkeypatch.setattr(apply_module, "open_below", slow)
+    monkeypatch.setattr(watch_module, "open_below", slow)
     snapshots: list[object] = []
     threads = [threading.Thread(target=lambda: snapshots.append(done.secure_new())) for _ in range(2)]
     for thread in threads:
@@ -348,7 +426,7 @@ def test_a_spawn_looks_once(host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
         return real(*arguments)
 
     with Sandbox(Policy.workspace(ROOT), host=host) as sandbox:
-        monkeypatch.setattr(apply_module, "take_snapshot", counted)
+        monkeypatch.setattr(watch_module, "take_snapshot", counted)
         sandbox.run([r"C:\tools\tool.exe"])
     assert len(looks) == 2, "before and after the command"
 
@@ -389,7 +467,7 @@ def test_after_a_created_git_file_that_leads_to_nothing_deniable_no_command_star
     for _ in range(2):
         with pytest.raises(AclError, match="nothing could be denied") as caught:
             done.secure_new()
-        rows = [row for rows in done._placed.values() for row in rows]
+        rows = [row for rows in done._placing.placed.values() for row in rows]
         assert len(rows) == len(set(rows))
         assert caught.value.remedy
     done.close()

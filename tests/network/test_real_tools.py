@@ -26,7 +26,9 @@ from winsandbox.network import NetworkShim, shim_active
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="starts POSIX programs, in sessions of their own")
 
 FOUND: dict[str, set[str]] = {}
-"""Row -> programs with versions that this run has seen to work; conftest.py can write it down."""
+"""Row -> programs with versions that this run has seen to work; conftest.py prints it and can write it down."""
+MISSING: dict[str, set[str]] = {}
+"""Row -> programs that are not installed here, so that this run says nothing about them."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -78,8 +80,10 @@ def stubs(directory: Path, shim: NetworkShim) -> str:
 def prepared(case: Case, sink: Sink, tmp_path: Path) -> tuple[list[str], dict[str, str], Path]:
     program = find(case.program)
     if program is None:
+        MISSING.setdefault(case.row, set()).add(case.program)
         pytest.skip(f"{case.program} is not installed")
     if case.module and importlib.util.find_spec(case.module) is None:
+        MISSING.setdefault(case.row, set()).add(f"the module {case.module}")
         pytest.skip(f"this Python has no {case.module}")
     work = tmp_path / "work"
     work.mkdir()
@@ -130,10 +134,14 @@ BY_ID = {case.id: case for case in CASES}
 )
 def test_the_variable_is_enough_by_itself(case: Case, names: tuple[str, ...], sink: Sink, tmp_path: Path) -> None:
     argv, environment, work = prepared(case, sink, tmp_path)
+    twin = run(resolved(argv, environment), environment, work, 90 if case.slow else 30, sink)
+    assert sink.reached(), f"the command does not go to the network, so it proves nothing:\n{twin.output}"
+
     shimmed = NetworkShim().environment(environment)
     ended = run(resolved(argv, environment), environment | {n: shimmed[n] for n in names}, work, 3 * case.limit)
     assert sink.reached() == [], f"it got through:\n{ended.output}"
     assert ended.returncode not in {0, None}, ended.output
+    assert ended.seconds < case.limit, f"it took {ended.seconds:.1f} s to give up\n{ended.output}"
 
 
 def note(case: Case) -> None:
@@ -144,19 +152,21 @@ def note(case: Case) -> None:
         number = version([find(program) or program, *(case.version[1:] or ("--version",))])
         # "pnpm-10", "python3": what follows the name is no part of it
         program = "pip" if case.module else re.sub(r"(-?[\d.]+)$", "", Path(program).name)
-    key = f"{program} {number}"
+    key = f"{program} {number}" + (f" ({case.only})" if case.only else "")
     FOUND.setdefault(case.row, set()).add(key)
 
 
 @pytest.mark.parametrize(
-    "program", ["node", *(pytest.param(f"node-{major}", marks=pytest.mark.slow) for major in (20, 22, 24, 26))]
+    "program",
+    ["node", *(pytest.param(f"node-{major}", marks=pytest.mark.slow) for major in ("20", "22", "24.0", "24", "26"))],
 )
 @pytest.mark.parametrize("code", [FETCH, HTTP], ids=["fetch", "http"])
-def test_node_uses_the_dead_proxy_from_22_21_and_24_5_on_and_reaches_the_network_before(
+def test_node_uses_the_dead_proxy_from_22_21_and_24_on_as_the_table_says_and_reaches_the_network_before(
     program: str, code: str, sink: Sink, tmp_path: Path
 ) -> None:
     path = find(program)
     if path is None:
+        MISSING.setdefault("node", set()).add(program)
         pytest.skip(f"{program} is not installed")
     number = version([path, "--version"])
     major, minor = map(int, number.split(".")[:2])
@@ -166,12 +176,14 @@ def test_node_uses_the_dead_proxy_from_22_21_and_24_5_on_and_reaches_the_network
     assert sink.reached()
 
     ended = run(argv, NetworkShim().environment(environment), work, 20)
-    if (major, minor) >= (24, 5) or (major == 22 and minor >= 21):
+    # fetch from 22.21 and 24.0 on, http and https from 22.21 and 24.5 on
+    if (major, minor) >= ((24, 0) if code is FETCH else (24, 5)) or (major == 22 and minor >= 21):
         assert sink.reached() == [], ended.output
         assert ended.returncode == 1, ended.output
         assert ended.seconds < 5
-        FOUND.setdefault("node", set()).add(f"node {number}")
-    elif (major, minor) < (22, 21):
+        only = " (fetch only)" if (major, minor) < (24, 5) and major != 22 else ""
+        FOUND.setdefault("node", set()).add(f"node {number}{only}")
+    else:
         assert sink.reached(), "this Node honours the proxy: the table should say so"
         assert ended.returncode == 0
 
@@ -194,6 +206,49 @@ def test_git_goes_on_working_with_local_repositories(sink: Sink, tmp_path: Path)
     assert ended.output.strip() == "refs/heads/trunk", "the user's own GIT_CONFIG_* entry was lost"
     ended = run(["git", "config", "--get-all", "http.proxy"], environment, tmp_path, 20)
     assert ended.output.strip() == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "count",
+    ["", "0", "-0", "1", "+1", "0000000001", " 1", "\t1", "1 ", "1\n", " ", "+", "-1", "0x1", "2147483648", "x"],
+)
+def test_git_refuses_a_count_with_the_shim_exactly_where_it_does_without(count: str, tmp_path: Path) -> None:
+    if find("git") is None:
+        pytest.skip("git is not installed")
+    user = {"GIT_CONFIG_COUNT": count, "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c"}
+    argv = ["git", "config", "--list"]
+    before = run(argv, plain(tmp_path) | user, tmp_path, 20)
+    after = run(argv, NetworkShim().environment(plain(tmp_path) | user), tmp_path, 20)
+    assert (before.returncode == 0) == (after.returncode == 0), after.output
+    assert ("http.proxy=http://127.0.0.1:9" in after.output.splitlines()) == (after.returncode == 0)
+    assert ("a.b=c" in before.output) == ("a.b=c" in after.output)
+
+
+@pytest.mark.parametrize("form", ["'http.proxy=http://{}' 'a.b=c'", "'http.proxy'='http://{}' 'a.b'='c'"])
+def test_a_proxy_given_with_git_minus_c_loses_and_the_rest_stays(form: str, sink: Sink, tmp_path: Path) -> None:
+    if find("git") is None:
+        pytest.skip("git is not installed")
+    user = plain(tmp_path) | {"GIT_CONFIG_PARAMETERS": form.format(sink.address)}
+    # Without GIT_ALLOW_PROTOCOL, which would stop it by itself.
+    shim = NetworkShim(keep=("GIT_ALLOW_PROTOCOL",))
+    argv = ["git", "ls-remote", "http://elsewhere.invalid/r.git"]
+    run(argv, user, tmp_path, 20, sink)
+    assert sink.reached()
+    ended = run(argv, shim.environment(user), tmp_path, 20)
+    assert sink.reached() == []
+    assert ended.returncode not in {0, None}
+    assert run(["git", "config", "a.b"], shim.environment(user), tmp_path, 20).output.strip() == "c"
+
+
+def test_loopback_does_not_except_what_is_switched_off(tmp_path: Path) -> None:
+    if find("git") is None:
+        pytest.skip("git is not installed")
+    with Sink("127.0.0.1") as server:
+        argv = ["git", "ls-remote", f"http://{server.address}/r.git"]
+        assert run(argv, NetworkShim().environment(plain(tmp_path)), tmp_path, 20).returncode not in {0, None}
+        assert server.reached() == []
+        run(argv, NetworkShim(keep=("GIT_ALLOW_PROTOCOL",)).environment(plain(tmp_path)), tmp_path, 20)
+        assert server.reached()
 
 
 @pytest.mark.parametrize("name", ["ssh", "scp", "sftp"])

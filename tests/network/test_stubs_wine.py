@@ -120,3 +120,8 @@ def test_bypass_create_process_without_extension_looks_for_an_exe_only(
     monkeypatch.setenv("PATH", environment["PATH"])  # CreateProcess searches the PATH of the caller
     done = subprocess.run("ssh /d /c exit 7", env=environment, cwd=tmp_path, timeout=60, check=False)
     assert done.returncode == 7
+
+
+def test_bypass_an_explicit_extension_in_cmd(environment: dict[str, str], tmp_path: Path) -> None:
+    assert_refused(cmd("ssh user@host", environment, tmp_path))
+    assert cmd("ssh.exe /d /c exit 7", environment, tmp_path).returncode == 7

@@ -21,8 +21,19 @@ def test_the_table_has_a_line_for_each_row_and_no_broken_cell() -> None:
 
 
 def test_the_readme_holds_the_table_that_the_code_gives() -> None:
-    text = README.read_text("utf-8") if README.exists() else ""
-    if BEGIN not in text:
-        pytest.skip("README.md has no network table yet")
+    if not README.exists():
+        pytest.skip("there is no README here: this is a vendored copy")
+    assert_holds_the_table(README.read_text("utf-8"))
+
+
+def assert_holds_the_table(text: str) -> None:
+    assert (text.count(BEGIN), text.count(END)) == (1, 1), "the README has lost the marks of its network table"
     between = text.split(BEGIN, 1)[1].split(END, 1)[0]
     assert between.strip() == table().strip(), "run: python -m tests.network.table"
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}\nold\n{END}", f"{BEGIN}{END}" * 2])
+def test_a_readme_without_marks_or_with_another_table_fails(text: str) -> None:
+    assert_holds_the_table(f"# x\n{BEGIN}\n{table()}{END}\n")
+    with pytest.raises(AssertionError):
+        assert_holds_the_table(text)

@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One command of one row of the shim's table; ``limit`` is in seconds, for giving up under the shim."""
+    """One command of one row of the shim's table; ``limit`` is in seconds, for giving up under the shim.
+
+    ``only`` says to what the proof is limited, where the row promises more; the record has it behind the version.
+    """
 
     row: str
     argv: tuple[str, ...]
@@ -27,6 +30,7 @@ class Case:
     module: str = ""
     version: tuple[str, ...] = ()
     slow: bool = False
+    only: str = ""
 
     @property
     def program(self) -> str:
@@ -86,6 +90,23 @@ httpRetry: 0
 """
 _COMPOSER = """{{"name": "a/a", "require": {{"sink/package": "*"}}, "config": {{"secure-http": false}},
 "repositories": [{{"packagist.org": false}}, {{"type": "composer", "url": "http://{address}"}}]}}"""
+# The runtime of the package dotnetcore2, driven by pythonnet: no SDK, so no NuGet.
+_DOTNET = """
+import os, pathlib, sys
+import dotnetcore2, pythonnet
+pathlib.Path("r.json").write_text('{{"runtimeOptions": {{"tfm": "netcoreapp3.1", "framework": '
+    '{{"name": "Microsoft.NETCore.App", "version": "3.1.0"}}}}}}')
+root = os.path.join(os.path.dirname(dotnetcore2.__file__), "bin")
+pythonnet.load("coreclr", runtime_config="r.json", dotnet_root=root)
+import clr
+clr.AddReference("System.Net.Http")
+from System.Net.Http import HttpClient
+try:
+    HttpClient().GetAsync("http://{address}/").Result
+except Exception as error:
+    print(error)
+    sys.exit(1)
+"""
 _AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
 CASES: tuple[Case, ...] = (
@@ -239,6 +260,7 @@ CASES: tuple[Case, ...] = (
         environment=_JVM_PROXY,
         slow=True,
         limit=20,
+        only="the JVM's options only, --offline untested",
     ),
     Case(
         "gradle",
@@ -271,6 +293,23 @@ CASES: tuple[Case, ...] = (
         environment={"COMPOSER_ALLOW_SUPERUSER": "1"},
         slow=True,
         limit=10,
+    ),
+    Case(
+        "dotnet",
+        (PYTHON, "-c", _DOTNET),
+        environment={"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"},
+        module="dotnetcore2",
+        slow=True,
+        limit=15,
+        only="HttpClient only, no restore",
+    ),
+    Case(
+        "hex",
+        ("mix", "local.hex", "--force"),
+        environment={"HEX_MIRROR": "http://{address}", "HEX_BUILDS_URL": "http://{address}", "MIX_HOME": "{dir}/mix"},
+        version=("elixir", "--short-version"),
+        slow=True,
+        only="Mix's own fetch only, HEX_OFFLINE untested",
     ),
     Case("mercurial", ("hg", "identify", "http://{address}/"), slow=True),
     Case(
@@ -339,6 +378,8 @@ ALONE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("corepack", ("COREPACK_ENABLE_NETWORK",)),
     ("java", ("JAVA_TOOL_OPTIONS",)),
     ("java-command-line", ("_JAVA_OPTIONS",)),
+    ("dotnet", ("http_proxy",)),
+    ("hex", ("http_proxy",)),
     ("composer", ("COMPOSER_DISABLE_NETWORK",)),
     ("huggingface", ("HF_HUB_OFFLINE",)),
     ("docker", ("DOCKER_HOST",)),

@@ -87,7 +87,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "enforcement": (),
     "environment": ("errors",),
     "limits": ("errors", "environment"),
-    "_network_*": ("errors",),
+    "_network_*": ("errors", "environment", "_network_*"),
     "network": ("errors", "environment", "limits", "_network_*"),
     "_paths": ("errors", "environment"),
     "policy": _PARTS,

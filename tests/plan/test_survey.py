@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ntpath
+import re
 from typing import Any
 
 import pytest
 
 from winsandbox import Policy, Protect, Sandbox
-from winsandbox._plan import Plan
+from winsandbox._plan import SID_TAG, Plan
+from winsandbox.enforcement import Aspect, Level
 from winsandbox.errors import RootRefused
 from winsandbox.testing import SimulatedHost
 
@@ -139,6 +141,57 @@ def test_a_link_on_the_way_to_a_protected_place_is_protected_with_what_lies_behi
     assert protected(host, policy) == {rf"{ROOT}\.git", rf"{ROOT}\real\hooks"}
 
 
+@pytest.mark.parametrize("name", [".codex", ".git"])
+def test_a_protected_link_to_the_root_itself_is_refused(host: SimulatedHost, name: str) -> None:
+    host.junction(ROOT, rf"{ROOT}\{name}")
+    assert refusals(host, ROOT) == {ROOT: "root.protected"}
+
+
+def test_a_protected_link_to_what_holds_the_root_is_an_exception_and_no_false_note(host: SimulatedHost) -> None:
+    host.junction(r"C:\src", rf"{ROOT}\.codex")
+    made = plan(host)
+    verdict = made.enforcement[Aspect.PROTECTED_PLACES]
+    assert verdict.level is Level.PARTIAL
+    assert any(rf"leads to C:\src, in which {ROOT} stays writable" in text for text in verdict.exceptions)
+    assert not any("not writable there" in note for note in made.notes)
+
+
+def test_the_root_as_a_repository_of_its_own_is_refused_and_a_bare_one_above_it_is_an_exception(
+    host: SimulatedHost,
+) -> None:
+    host.write_file(rf"{ROOT}\.git", b"gitdir: .\n")
+    assert refusals(host, ROOT) == {ROOT: "root.protected"}
+    # git worktree add in a bare clone: the common directory is the one that holds the worktrees
+    host.write_file(rf"{ROOT}\.git", b"gitdir: C:/src/worktrees/project\n")
+    host.write_file(r"C:\src\worktrees\project\commondir", b"../..\n")
+    assert any("stays writable" in text for text in plan(host).enforcement[Aspect.PROTECTED_PLACES].exceptions)
+
+
+def test_a_folded_root_that_is_a_protected_place_under_another_name_is_refused(host: SimulatedHost) -> None:
+    host.mkdir(rf"{ROOT}\docs\more")
+    host.mkdir(rf"{ROOT}\src")
+    host.junction(ROOT, r"C:\alias")
+    for inside, wrong in (("docs", True), (r"docs\more", True), ("src", False)):
+        policy = Policy.workspace(ROOT, writable_roots=[rf"C:\alias\{inside}"], protected_subpaths=["docs"])
+        if wrong:
+            with pytest.raises(RootRefused, match="at or below the protected place"):
+                plan(host, policy)
+        else:
+            assert len(plan(host, policy).grants) == 1
+
+
+def test_under_git_hooks_a_git_files_target_is_watched_for_what_is_missing_and_for_redirects(
+    host: SimulatedHost,
+) -> None:
+    host.write_file(rf"{ROOT}\.git", b"gitdir: store\n")
+    host.mkdir(rf"{ROOT}\store\hooks")
+    host.write_file(rf"{ROOT}\store\commondir", b"\n")
+    (grant,) = plan(host, Policy.workspace(ROOT, protected_subpaths=Protect.GIT_HOOKS)).grants
+    assert {rf"{ROOT}\store\hooks", rf"{ROOT}\store\commondir"} <= {place.path for place in grant.protected}
+    assert {rf"{ROOT}\store\config", rf"{ROOT}\store\gitdir"} <= set(grant.watch)
+    assert not any(path.startswith(rf"{ROOT}\.git") for path in grant.watch), "nothing can appear behind a file"
+
+
 def test_a_folded_root_keeps_its_protected_names(host: SimulatedHost) -> None:
     host.mkdir(rf"{ROOT}\sub\.git")
     made = plan(host, Policy.workspace(ROOT, writable_roots=[rf"{ROOT}\sub"]))
@@ -188,7 +241,9 @@ def test_each_root_that_cannot_be_granted_is_refused_with_its_reason(host: Simul
 
 def test_without_write_dac_the_icacls_line_is_printed(host: SimulatedHost) -> None:
     host.mkdir(r"C:\foreign", "O:SYD:P(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)", as_system=True)
-    with pytest.raises(RootRefused, match=r'icacls "C:\\foreign" /grant'):
+    with pytest.raises(
+        RootRefused, match=r'icacls "C:\\foreign" /grant "\*S-1-5-21-[\d-]+:\(OI\)\(CI\)\(RC,WDAC\)" /T'
+    ):
         plan(host, Policy.workspace(r"C:\foreign"))
 
 
@@ -197,6 +252,33 @@ def test_low_integrity_needs_write_owner_too(host: SimulatedHost) -> None:
     assert plan(host, Policy.workspace(r"C:\half")).grants
     with pytest.raises(RootRefused, match="WRITE_OWNER"):
         plan(host, Policy.workspace(r"C:\half", integrity="low"))
+
+
+@pytest.mark.parametrize("integrity", ["medium", "low"])
+def test_following_the_printed_icacls_line_makes_the_next_start_succeed(host: SimulatedHost, integrity: Any) -> None:
+    root = r"C:\half"
+    missing = 0x80000 if integrity == "low" else 0xC0000
+    rights = f"O:SYD:(A;OICI;FA;;;SY)(A;OICI;0x{0x1F01FF & ~missing:x};;;U)"
+    for name in (".git", "src"):
+        host.mkdir(rf"{root}\{name}", rights, as_system=True)
+        host.write_file(rf"{root}\{name}\file", b"", rights, as_system=True)
+    host.set_sddl(root, rights)
+    policy = Policy.workspace(root, integrity=integrity)
+    with pytest.raises(RootRefused) as caught:
+        plan(host, policy)
+    line = caught.value.mistakes[0].remedy
+    asked = re.fullmatch(r'.*:  icacls "(.*)" /grant "\*S-1-5-21-[\d-]+:\(OI\)\(CI\)\(([A-Z,]+)\)" /T', line)
+    assert asked is not None, line
+    letters = {"RC": 0x20000, "WDAC": 0x40000, "WO": 0x80000}
+    granted = sum(letters[letter] for letter in asked[2].split(","))
+    for name in host.tree(asked[1]):
+        path = f"{asked[1]}\\{name}".rstrip("\\")
+        host.set_sddl(path, f"{rights}(A;OICI;0x{granted:x};;;U)")
+    with Sandbox(policy, host=host) as sandbox:
+        assert not [note for note in sandbox.enforcement.notes if "could not be granted" in note]
+    with Sandbox(policy, host=host):
+        pass
+    assert f"S-1-5-21-{SID_TAG}" in host.sddl(rf"{root}\src\file")
 
 
 def test_a_forbidden_place_is_refused_under_another_name_too(host: SimulatedHost) -> None:

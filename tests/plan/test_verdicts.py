@@ -15,7 +15,7 @@ from winsandbox._token import differences
 from winsandbox._verdicts import Difference, observed, unproven, without_desktop
 from winsandbox.enforcement import Aspect, Basis, Enforcement, Level
 from winsandbox.limits import Limits
-from winsandbox.network import NetworkShim
+from winsandbox.network import ALL, NetworkShim
 from winsandbox.policy import Policy
 
 
@@ -53,6 +53,49 @@ def test_what_the_shim_keeps_is_an_exception() -> None:
     assert promised()[Aspect.NETWORK].exceptions == ()
 
 
+@pytest.mark.parametrize(
+    ("shim", "words"),
+    [
+        (NetworkShim(extra={"uv_offline": "0"}), ["uv_offline has the value that extra gives it"]),
+        (NetworkShim(proxy="http://corp:3128"), ["led to the proxy http://corp:3128, which may let them through"]),
+        (NetworkShim(tools=()), ["no tool's variables are set"]),
+        (NetworkShim(tools=tuple(tool for tool in ALL if tool not in ("pip", "uv"))), ["left out: pip, uv"]),
+        (NetworkShim(tools=("pip", "git")), ["variables are set for git, pip only"]),
+        (NetworkShim(stubs=("ssh", "scp")), ["commands without a stub: sftp, "]),
+        (NetworkShim(keep=("GIT_CONFIG_COUNT",)), ["GIT_CONFIG_COUNT is kept as the user has it"]),
+    ],
+)
+def test_what_weakens_the_shim_is_an_exception(shim: NetworkShim, words: list[str]) -> None:
+    verdict = promised(Policy.workspace(ROOT, network=shim))[Aspect.NETWORK]
+    assert verdict.level is Level.ADVISORY
+    assert len(verdict.exceptions) == len(words)
+    assert all(word in told for word, told in zip(words, verdict.exceptions, strict=True))
+
+
+@pytest.mark.parametrize(
+    "shim",
+    [
+        NetworkShim(extra={"MINE": "1", "UV_OFFLINE": "1"}, proxy="http://127.0.0.1:9/"),
+        NetworkShim(tools=ALL[::-1]),
+        NetworkShim(stubs=(*NetworkShim().stubs, "mine")),
+    ],
+)
+def test_what_does_not_weaken_the_shim_is_none(shim: NetworkShim) -> None:
+    assert promised(Policy.workspace(ROOT, network=shim))[Aspect.NETWORK].exceptions == ()
+
+
+def test_a_variable_is_reported_as_kept_only_where_the_shim_would_have_set_it() -> None:
+    policy = Policy.workspace(ROOT, network=NetworkShim(tools=("git",), keep=("UV_OFFLINE", "GIT_ALLOW_PROTOCOL")))
+    told = [text for text in promised(policy)[Aspect.NETWORK].exceptions if "kept" in text]
+    assert told == ["GIT_ALLOW_PROTOCOL is kept as the user has it"]
+
+
+def test_an_empty_shim_promises_nothing() -> None:
+    verdict = promised(Policy.workspace(ROOT, network=NetworkShim(tools=(), stubs=())))[Aspect.NETWORK]
+    assert verdict.level is Level.NONE
+    assert "empty" in verdict.reason
+
+
 FAT = Volume("E:\\", 2, "FAT32", 0, "removable")
 SHARE = Volume("Z:\\", 3, "NTFS", 8, "remote")
 
@@ -66,11 +109,37 @@ SHARE = Volume("Z:\\", 3, "NTFS", 8, "remote")
         ({"open_places": None}, "were not looked for"),
     ],
 )
-def test_a_known_or_possible_open_place_makes_writes_outside_partial(changes: dict[str, object], word: str) -> None:
-    assert promised()[Aspect.WRITES_OUTSIDE].level is Level.ENFORCED
+def test_a_known_or_possible_open_place_is_an_exception(changes: dict[str, object], word: str) -> None:
+    assert not any(word in exception for exception in promised()[Aspect.WRITES_OUTSIDE].exceptions)
     verdict = promised(found=facts(roots=(root(missing=()),), **changes))[Aspect.WRITES_OUTSIDE]
     assert verdict.level is Level.PARTIAL
     assert any(word in exception for exception in verdict.exceptions)
+
+
+@pytest.mark.parametrize("policy", [Policy.workspace(ROOT), Policy.read_only(ROOT)])
+def test_writes_outside_always_except_what_was_moved_away_and_what_no_audit_saw(policy: Policy) -> None:
+    found = facts(roots=(root(missing=()),) if policy.writable_roots else (), open_places=())
+    verdict = promised(policy, found)[Aspect.WRITES_OUTSIDE]
+    assert verdict.level is Level.PARTIAL
+    moved, places = verdict.exceptions
+    assert "moved out of a root" in moved
+    assert "private TEMP" in moved
+    assert "everyone may write" in places
+    assert "no access control list" in places
+
+
+def test_without_everyone_only_what_has_no_list_is_an_exception() -> None:
+    verdict = promised(Policy.workspace(ROOT, restricting=("logon",)))[Aspect.WRITES_OUTSIDE]
+    assert not any("everyone" in exception for exception in verdict.exceptions)
+    assert any("no access control list" in exception for exception in verdict.exceptions)
+
+
+@pytest.mark.parametrize("changes", [{}, {"integrity": "low"}, {"limits": Limits(processes=5)}, {"desktop": "shared"}])
+def test_nothing_is_enforced_that_has_a_standing_exception(changes: dict[str, Any]) -> None:
+    enforcement = promised(Policy.workspace(ROOT, **changes))
+    for aspect, verdict in enforcement.verdicts:
+        assert (verdict.level is Level.ENFORCED) <= (aspect in (Aspect.PROTECTED_PLACES, Aspect.LIMITS))
+        assert not (verdict.level is Level.ENFORCED and verdict.exceptions)
 
 
 def test_a_missing_protected_place_is_an_exception() -> None:
@@ -131,7 +200,7 @@ def test_a_token_that_restricts_less_takes_every_promise_back(changes: Any, leve
 def test_a_medium_token_instead_of_a_low_one_takes_the_deletes_back() -> None:
     enforcement = observed(promised(Policy.workspace(ROOT, integrity="low")), made(token={"integrity": 0x2000}))
     assert enforcement[Aspect.DELETES_OUTSIDE].level is Level.NONE
-    assert enforcement[Aspect.WRITES_OUTSIDE].level is Level.ENFORCED
+    assert enforcement[Aspect.WRITES_OUTSIDE].level is Level.PARTIAL
 
 
 def test_another_default_dacl_is_noted_and_takes_nothing_back() -> None:

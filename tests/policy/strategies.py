@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from winsandbox.environment import Environment, folded
 from winsandbox.limits import Limits
-from winsandbox.network import NetworkShim
+from winsandbox.network import ALL, NetworkShim
 from winsandbox.policy import UI_LIMITS, Policy, Protect
 
 # Everything that Windows takes in a name, with the letters whose case is special.
@@ -65,6 +65,7 @@ networks = st.builds(
     enabled=st.booleans(),
     allow_loopback=st.booleans(),
     stubs=st.sampled_from([(), ("ssh",), ("ssh", "telnet")]),
+    tools=st.permutations(ALL).map(tuple) | st.sampled_from([(), ("uv", "git")]),
     extra=st.sampled_from([{}, {"PIP_INDEX_URL": "http://localhost:3141/"}, {"A'B": 'c"d\\e\n'}]),
 )
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
@@ -22,6 +22,7 @@ CAP = Sid.parse("S-1-5-21-11-22-33-44")
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors" / "access.json").read_text("utf-8"))
 # The kinds of token of the vectors that can be made from anybody's own: restricting SIDs beside the capability, flags.
 _WRITE_RESTRICTED = 0x1 | 0x4 | 0x8
+SEMANTICS: dict[str, Literal["whole", "write-bits"]] = {"A": "whole", "B": "write-bits"}
 TOKENS = ("plain", "r", "w", "w_user", "w_low")
 
 
@@ -97,15 +98,15 @@ def test_open_questions_of_the_access_check(probe: Probe, asked: Asked) -> None:
 
 
 def test_one_semantics_explains_every_answer(probe: Probe) -> None:
-    explained = {"A": True, "B": True}
+    explained = dict.fromkeys(SEMANTICS, True)
     for asked in OPEN:
         descriptor = descriptor_for(probe, asked.sddl)
         with token_of(probe, asked.token) as token:
             granted = probe.host.tokens.access(token, descriptor, asked.desired)
             model = probe.host.tokens.inspect(token).token
         parsed = SecurityDescriptor.from_bytes(descriptor)
-        for name, second in (("A", "whole"), ("B", "write-bits")):
-            result = check(parsed, model, asked.desired, second_pass="whole" if second == "whole" else "write-bits")
+        for name, second in SEMANTICS.items():
+            result = check(parsed, model, asked.desired, second_pass=second)
             if (result.granted if result.allowed else None) != granted:
                 explained[name] = False
     probe.record("P1", "which semantics explains all answers of P1 to P3", explained, "A")

@@ -1,4 +1,4 @@
-"""P4 to P8: pins, moves and guards on a real volume; what a new object inherits; what a stored descriptor keeps."""
+"""P4 to P8, P15: pins, moves, guards, deletes on a real volume; what a new object inherits, what a stored one keeps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.probes.conftest import Probe
 from winsandbox._cases import CASES
+from winsandbox._operations import Operation
 from winsandbox._security.ace import CONTAINER_INHERIT, INHERITED, OBJECT_INHERIT, allow
 from winsandbox._security.acl import Acl
 from winsandbox._security.descriptor import DACL_AUTO_INHERIT_REQ, DACL_AUTO_INHERITED, SecurityDescriptor
@@ -49,6 +50,23 @@ def test_pins_moves_and_guards(probe: Probe, number: str, name: str, guards: boo
     probe.record(number, f"{name}, guards {'on' if guards else 'off'}", answer, assumed)
     assert found.ran, answer
     assert answer == assumed
+
+
+@pytest.mark.parametrize("sddl", ["D:P(A;;FA;;;SY)", "D:P(D;;FA;;;%USER%)"], ids=["not named", "denied"])
+def test_what_denies_everything_is_deleted_through_its_directory(probe: Probe, sddl: str) -> None:
+    above = _directory(probe, f"p15-{probe.next_number()}")
+    answer = {}
+    for verb, *words in (("rename", "a", "b"), ("delete", "c")):
+        names = [ntpath.join(above, word) for word in words]
+        probe.scene.make_file(names[0], b"x")
+        probe.scene.set_descriptor(names[0], sddl)
+        answer[verb] = probe.executor.by_user(Operation(verb, tuple(names)), above, "").verdict
+        for name in names:  # the scratch directory is removed by handles, which ask for more
+            probe.executor.by_user(Operation("delete", (name,)), above, "")
+    assumed = {"rename": "allowed", "delete": "allowed"}
+    probe.record("P15", f"{sddl} in a directory of full control, by its user", answer, assumed)
+    assert answer["delete"] == "allowed"
+    assert probe.real or answer == assumed
 
 
 def _directory(probe: Probe, name: str) -> str:

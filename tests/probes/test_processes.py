@@ -150,7 +150,7 @@ def test_a_share_of_this_machine(machine: Probe) -> None:
 
 
 def test_nested_jobs_with_limits_of_the_user_interface(probe: Probe) -> None:
-    told = probe.host.processes.in_job_with_ui_limits()
+    told = probe.host.processes.job_refuses_ui_limits()
     policy = Policy.read_only(**probe.policy, ui_limits=("exit-windows",))
     error = ""
     try:

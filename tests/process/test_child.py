@@ -40,7 +40,7 @@ winapi.CreateNamedPipe = CreateNamedPipe
 def helper(tmp_path: Path) -> Path:
     directory = tmp_path / "helper"
     directory.mkdir()
-    for name, content in files(SESSION, USER, LOGON).items():
+    for name, content in files(SESSION, USER).items():
         (directory / name).write_bytes(content)
     return directory
 
@@ -57,7 +57,7 @@ def run(script: str, *path: Path) -> str:
 
 def granted(restricting: str, desired: int) -> bool:
     """Whether a write-restricted token of the user with that restricting SID may open the helper's pipes."""
-    content = files(SESSION, USER, LOGON)["sitecustomize.py"].decode()
+    content = files(SESSION, USER)["sitecustomize.py"].decode()
     start = content.index('bytes.fromhex(\n    "') + len('bytes.fromhex(\n    "')
     descriptor = SecurityDescriptor.from_bytes(bytes.fromhex(content[start : content.index('"', start)]))
     named = SecurityDescriptor.from_sddl(f"O:{USER}G:{USER}" + descriptor.to_sddl())

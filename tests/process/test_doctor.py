@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.capabilities import needs
 from winsandbox._host import REPARSE_APPEXECLINK
 from winsandbox.doctor import Diagnosis, Finding, doctor
 from winsandbox.testing import SimulatedHost
@@ -47,6 +49,7 @@ def test_an_ordinary_user_with_a_console_has_nothing_in_the_way() -> None:
         (lambda: SimulatedHost(console=False), "no console", "warning"),
         (lambda: SimulatedHost(job_ui_limits=True), "job", "info"),
         (lambda: SimulatedHost(environment={"__PSLockdownPolicy": "4"}), "PowerShell", "warning"),
+        (lambda: SimulatedHost(environment={"winsandbox_network_shim_v1": "1"}), "network shim", "info"),
         (lambda: SimulatedHost(environment={"PATH": "bin;C:\\Windows\\System32"}), "PATH", "info"),
     ],
 )
@@ -104,6 +107,31 @@ def test_a_command_is_looked_at(command: list[str], severity: str, says: str) ->
     diagnosis = examine(command_host(), command)
     assert any(says in str(finding) and finding.severity == severity for finding in diagnosis.findings)
     assert diagnosis.ok == (severity != "error")
+
+
+def test_a_relative_command_is_taken_from_the_directory_that_is_given() -> None:
+    host = SimulatedHost(console=True)
+    host.mkdir("C:\\src\\project")
+    host.write_file("C:\\src\\project\\tool.exe", b"MZ")
+    assert doctor([".\\tool.exe"], cwd="C:\\src\\project", host=host).ok
+    assert not doctor([".\\tool.exe"], host=host).ok
+    host.close()
+
+
+@needs("windows")
+def test_a_relative_command_is_taken_from_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tool.cmd").write_bytes(b"@exit 0\r\n")
+    monkeypatch.chdir(tmp_path)
+    found = doctor([".\\tool.cmd"]).findings
+    assert any(str(tmp_path / "tool.cmd").lower() in str(finding).lower() for finding in found)
+
+
+@pytest.mark.parametrize("command", [[b"git"], [5], {"git"}, 5, b"git"])
+def test_what_is_no_command_is_a_type_error(command: Any) -> None:
+    with pytest.raises(TypeError, match="args must"):
+        doctor(command, host=SimulatedHost())
 
 
 def test_what_cannot_be_read_is_a_finding_and_no_error() -> None:

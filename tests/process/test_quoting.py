@@ -99,6 +99,39 @@ def test_the_longest_line_for_a_batch_file_is_cmds() -> None:
         command_line("C:\\x.cmd", ["a" * (room + 1)])
 
 
+# --- a line for the shell ---------------------------------------------------------------------------------------------
+
+CMD = "C:\\Windows\\System32\\cmd.exe"
+
+
+@given(text.filter(lambda line: "\0" not in line))
+@example('echo "a b" & echo c')
+def test_a_line_for_cmd_is_passed_on_as_it_is(line: str) -> None:
+    assert command_line(CMD, ["/c", line]) == f'cmd.exe /c "{line}"'
+    assert command_line(CMD.upper(), ["/D", "/V:off", "/K", line]) == f'cmd.exe /D /V:off /K "{line}"'
+
+
+@pytest.mark.parametrize(
+    ("application", "arguments"),
+    [
+        (CMD, ["/c", "a b", "c"]),
+        (CMD, ["a b", "/c", "c d"]),
+        (CMD, ["/c"]),
+        (CMD, ["/d", "a b"]),
+        (CMD, ["/c", "/c", "a b"]),
+        ("C:\\tools\\cmd.exe", ["/c", "a b"]),
+        ("C:\\Windows\\System32\\tool.exe", ["/c", "a b"]),
+    ],
+)
+def test_what_is_no_such_line_is_quoted_as_ever(application: str, arguments: list[str]) -> None:
+    assert read_by_windows(command_line(application, arguments)) == [application, *arguments]
+
+
+def test_the_longest_line_for_the_shell_is_cmds() -> None:
+    with pytest.raises(SpawnError, match=r"cmd\.exe takes 8,191"):
+        command_line(CMD, ["/c", "a" * MAX_CMD_LINE])
+
+
 # --- cmd.exe ---------------------------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ class Disk:
         return self.heads.get(handle.lower(), b"")[:size]
 
     def known_folders(self) -> Any:
-        return type("Folders", (), {"system": SYSTEM})
+        return type("Folders", (), {"system": SYSTEM, "windows": "C:\\Windows"})
 
 
 def info(attributes: int, tag: int = 0) -> FileInfo:
@@ -227,7 +227,9 @@ def test_the_wsl_launcher_is_refused_and_another_bash_is_not(name: str) -> None:
 
 def test_schannel_clients_are_warned_about() -> None:
     disk = Disk(f"{SYSTEM}\\curl.exe", "C:\\tools\\curl.exe", "C:\\tools\\cargo.exe")
-    assert "OpenSSL" in find(disk, f"{SYSTEM}\\curl.exe").warnings[0]
+    for name in ("System32", "SysWOW64", "Sysnative"):
+        disk.found[f"c:\\windows\\{name}\\curl.exe".lower()] = info(0)
+        assert "OpenSSL" in find(disk, f"C:\\Windows\\{name}\\curl.exe").warnings[0]
     assert find(disk, "C:\\tools\\curl.exe").warnings == ()
     assert "--offline" in find(disk, "cargo").warnings[0]
 

@@ -9,6 +9,8 @@ import subprocess
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import PureWindowsPath
+from typing import Any
 
 import pytest
 
@@ -23,11 +25,14 @@ from winsandbox import (
     Limits,
     NetworkShim,
     Policy,
+    PolicyError,
     Sandbox,
     SandboxClosed,
     SandboxError,
+    SpawnError,
     UnsupportedHost,
     WinError,
+    WorkingDirectoryError,
 )
 from winsandbox.testing import SimulatedHost, SimulatedProcess
 
@@ -232,8 +237,83 @@ def test_making_a_sandbox_touches_nothing_and_off_windows_it_is_refused_when_it_
 
 @pytest.mark.parametrize("args", ["git status", b"git"])
 def test_a_command_as_a_string_is_a_type_error_that_names_the_remedy(host: SimulatedHost, args: str) -> None:
-    with Sandbox(POLICY, host=host) as sandbox, pytest.raises(TypeError, match=r"\['cmd', '/c', line\]"):
+    with Sandbox(POLICY, host=host) as sandbox, pytest.raises(TypeError, match=r'\["cmd", "/c", line\]'):
         sandbox.run(args)
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        ([], ValueError),
+        (None, TypeError),
+        ({"git"}, TypeError),
+        ((word for word in "a"), TypeError),
+        ([b"a"], TypeError),
+    ],
+)
+def test_what_is_no_command_is_refused_by_its_type(host: SimulatedHost, args: Any, error: type[Exception]) -> None:
+    sandbox = Sandbox(POLICY, host=host)
+    for call in (sandbox.spawn, sandbox.run):
+        with pytest.raises(error, match="args"):
+            call(args)
+    with pytest.raises(error, match="args"):
+        asyncio.run(sandbox.spawn_async(args))
+
+
+def test_the_shell_is_refused_with_what_to_write_instead(host: SimulatedHost) -> None:
+    sandbox = Sandbox(POLICY, host=host)
+    for call in (sandbox.spawn, sandbox.run):
+        with pytest.raises(TypeError, match=r'\["cmd", "/c", line\]'):
+            call(["git"], shell=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r'\["cmd", "/c", line\]'):
+        asyncio.run(sandbox.spawn_async(["git"], shell=True))  # type: ignore[arg-type]
+
+
+def test_run_takes_a_buffer_size(host: SimulatedHost) -> None:
+    host.add_program(TOOL, lambda process: process.stdout.write(b"x") and 0)
+    with Sandbox(POLICY, host=host) as sandbox:
+        assert sandbox.run([TOOL], bufsize=0, capture_output=True).stdout == b"x"
+        with pytest.raises(TypeError, match="bufsize"):
+            sandbox.run([TOOL], bufsize="0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cwd", "expected"),
+    [
+        (None, ROOT),
+        ("src", rf"{ROOT}\src"),
+        (PureWindowsPath("src/../src"), rf"{ROOT}\src"),
+        ("..", r"C:\src"),
+        ("C:/outside", r"C:\outside"),
+        ("", ValueError),
+        ("a\0b", ValueError),
+        (r"\outside", ValueError),
+        ("C:outside", ValueError),
+        (b"src", TypeError),
+        (5, TypeError),
+        ("nowhere", WorkingDirectoryError),
+        (r".git\HEAD", NotADirectoryError),
+        (r"C:\nowhere", FileNotFoundError),
+    ],
+)
+def test_the_working_directory_is_relative_to_the_workspace(host: SimulatedHost, cwd: Any, expected: Any) -> None:
+    seen: list[str] = []
+    host.add_program(TOOL, lambda process: seen.append(process.cwd))
+    with Sandbox(POLICY, host=host) as sandbox:
+        if isinstance(expected, str):
+            sandbox.run([TOOL], cwd=cwd)
+            assert seen == [expected]
+        else:
+            with pytest.raises(expected):
+                sandbox.run([TOOL], cwd=cwd)
+            assert seen == []
+
+
+@pytest.mark.parametrize("env", [{"A": 1}, {1: "A"}, {b"A": b"1"}, {"A=B": "1"}, {"A": "\0"}, [("A", "1")], "A=1"])
+def test_an_environment_that_cannot_be_is_refused(host: SimulatedHost, env: Any) -> None:
+    host.add_program(TOOL, lambda process: 0)
+    with Sandbox(POLICY, host=host) as sandbox, pytest.raises((TypeError, PolicyError), match=r"env|string"):
+        sandbox.run([TOOL], env=env)
 
 
 @pytest.mark.parametrize(
@@ -566,13 +646,111 @@ def test_the_audit_log_has_a_line_for_each_command_and_no_child_can_change_it(ho
     assert first["enforcement"]["aspects"]["reads"]["level"] == "none"
 
 
+def audit_lines(host: SimulatedHost) -> list[dict[str, Any]]:
+    place = host.files.known_folders().local_app_data + r"\winsandbox\audit.jsonl"
+    return [json.loads(line) for line in host.read_file(place).decode().splitlines()]
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    return [vars(record)["facts"] for record in caplog.records if vars(record).get("event") == name]
+
+
+@pytest.mark.parametrize("then", ["next command", "close"])
+def test_a_process_that_is_forgotten_is_recorded_like_any_other(caplog: pytest.LogCaptureFixture, then: str) -> None:
+    host = SimulatedHost()
+    host.mkdir(ROOT)
+
+    def tool(process: SimulatedProcess) -> None:
+        process.mkdir(".git")
+        process.stdout.write(b"made")
+        process.sleep(10_000)
+
+    host.add_program(TOOL, tool)
+    host.add_program(r"C:\tools\other.exe", lambda process: 0)
+    with caplog.at_level("INFO"), Sandbox(POLICY, host=host, audit_log=True) as sandbox:
+        process = sandbox.spawn([TOOL], stdout=subprocess.PIPE)
+        stdout = process.stdout
+        assert stdout is not None
+        assert stdout.read(4) == b"made"
+        with pytest.warns(ResourceWarning, match="still running"):
+            del process
+        assert host.running() == []
+        assert stdout.read() == b""
+        stdout.close()
+        if then == "next command":
+            sandbox.run([r"C:\tools\other.exe"])
+            assert [line["argv"] for line in audit_lines(host)] == [[TOOL], [r"C:\tools\other.exe"]]
+    line = audit_lines(host)[0]
+    assert (line["argv"], line["returncode"]) == ([TOOL], 1)
+    assert line["violations"] == [rf"{ROOT}\.git was created"]
+    assert [facts["argv"] for facts in events(caplog, "ended")].count([TOOL]) == 1
+    assert [facts["path"] for facts in events(caplog, "violation")] == [rf"{ROOT}\.git"]
+
+
+def test_a_process_that_is_collected_in_a_cycle_is_recorded_too(host: SimulatedHost) -> None:
+    # The finalizers of its handles may run before its own: the job is closed then, and its processes are gone.
+    host.add_program(TOOL, lambda process: process.sleep(10_000))
+    with Sandbox(POLICY, host=host, audit_log=True) as sandbox:
+        for _ in range(5):
+            process = sandbox.spawn([TOOL], stdin=subprocess.DEVNULL)
+            cycle: list[object] = [process]
+            cycle.append(cycle)
+            del process, cycle
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
+            assert host.running() == []
+    assert [line["argv"] for line in audit_lines(host)] == [[TOOL]] * 5
+
+
+def test_a_command_that_was_not_started_is_recorded_with_its_error(
+    host: SimulatedHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.add_program(TOOL, lambda process: 0)
+    with caplog.at_level("INFO"), Sandbox(POLICY, host=host, audit_log=True) as sandbox:
+        with pytest.raises(CommandNotFound):
+            sandbox.run(["no-such-command", "x"])
+        with pytest.raises(CommandNotFound):
+            asyncio.run(sandbox.spawn_async(["no-such-command"]))
+        host.fail("start", 1, 740)
+        with pytest.raises(SpawnError):
+            sandbox.run([TOOL], cwd="src")
+        with pytest.raises(PolicyError):
+            sandbox.run([TOOL], env={"A": "\0"})
+        assert sandbox.run([TOOL]).returncode == 0
+        host.fail("write", 1, 112)  # the audit log, on a full disk: the command's own error is what is raised
+        with pytest.raises(CommandNotFound):
+            sandbox.run(["no-such-command"])
+    lines = audit_lines(host)
+    assert [line.get("code") for line in lines] == ["command.not-found"] * 2 + ["spawn", "policy", None]
+    assert (lines[0]["argv"], lines[0]["cwd"], lines[0]["returncode"]) == (["no-such-command", "x"], ROOT, None)
+    assert (lines[2]["winerror"], lines[2]["cwd"]) == (740, rf"{ROOT}\src")
+    assert "no-such-command" in lines[0]["error"]
+    failed = events(caplog, "spawn-failed")
+    assert [facts["code"] for facts in failed] == ["command.not-found"] * 2 + ["spawn", "policy", "command.not-found"]
+    assert len(events(caplog, "audit-log-failed")) == 1
+
+
+def test_grants_and_refused_limits_are_logged(host: SimulatedHost, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        for event in ("grants-written", "grants-found"):
+            with Sandbox(POLICY, host=host):
+                pass
+            assert [list(facts["roots"]) for facts in events(caplog, event)] == [[ROOT]]
+    host.fail("create_job", 1, 87)
+    host.fail("create_job", 3, 87)
+    with caplog.at_level("INFO"), pytest.raises(EnforcementError):
+        Sandbox(Policy.workspace(ROOT, limits=Limits(memory=1 << 30)), host=host).prepare()
+    assert [facts["limit"] for facts in events(caplog, "limit-refused")] == ["memory"]
+
+
 def test_events_are_logged_with_their_facts(host: SimulatedHost, caplog: pytest.LogCaptureFixture) -> None:
     host.add_program(TOOL, lambda process: 3)
     with caplog.at_level("INFO"), Sandbox(POLICY, host=host) as sandbox:
         sandbox.run([TOOL], env={"SECRET": "hidden"})
-    events = {vars(record)["event"]: vars(record)["facts"] for record in caplog.records if "event" in vars(record)}
-    assert events["prepared"]["roots"] == [ROOT]
-    assert events["ended"]["returncode"] == 3
+    facts = {vars(record)["event"]: vars(record)["facts"] for record in caplog.records if "event" in vars(record)}
+    assert facts["prepared"]["roots"] == [ROOT]
+    assert facts["ended"]["returncode"] == 3
     assert "hidden" not in caplog.text
     caplog.clear()
     with caplog.at_level("INFO"), pytest.raises(UnsupportedHost):

@@ -103,6 +103,8 @@ TEXT_BITS = (*BITS, 0x8, 0x200, 0x1000000, 0x10000000, 0x20000000, 0x40000000, 0
 
 def rich_mask(rng: random.Random) -> int:
     roll = rng.random()
+    if roll < 0.05:
+        return 0
     if roll < 0.2:
         return rng.choice((*MASKS, 0x20019, 0xF003F, 0x20006, 0x10000000, 0xFFFFFFFF))
     if roll < 0.4:

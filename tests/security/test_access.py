@@ -36,7 +36,8 @@ def sd(text: str, owner: str = U) -> SecurityDescriptor:
          "step 2, integrity: a token at level 0x1000 is below the object's 0x2000, whose policy (0x1) "
          "does not leave it 0x2"),
         ("D:(A;;FA;;;WD)", PLAIN, 0x1000000, Status.PRIVILEGE_NOT_HELD, "step 3, privileges: ACCESS_SYSTEM_SECURITY"),
-        ("D:", PLAIN, 0x60000, Status.SUCCESS, f"steps 3 and 4: 0x60000 is granted by a privilege or to the owner {U}"),
+        ("D:", PLAIN, 0x60000, Status.SUCCESS,
+         f"step 4, owner: 0x60000 is granted to {U}, which owns the object, before the DACL is looked at"),
         ("D:", PLAIN, 0, Status.SUCCESS, "step 5: no right was asked for"),
         ("", PLAIN, 0x2, Status.SUCCESS, "step 6: the object has no DACL"),
         ("D:(A;;FR;;;WD)", PLAIN, 0x2, Status.ACCESS_DENIED,
@@ -56,8 +57,8 @@ def sd(text: str, owner: str = U) -> SecurityDescriptor:
         (f"D:(A;;FA;;;{U})", dataclasses.replace(WRITES, restricting=()), 0x2, Status.ACCESS_DENIED,
          "to a restricting SID (there is none)"),
         ("D:(A;;FR;;;WD)", PLAIN, MAXIMUM_ALLOWED | 0x2, Status.ACCESS_DENIED,
-         f"steps 6 and 7, maximum allowed: 0x2, which was named besides, is not granted to the token's SIDs "
-         f"(user {U})"),
+         f"step 6, normal pass: no entry of the 1 grants 0x2 to the token's SIDs (user {U}), "
+         "which was named besides MAXIMUM_ALLOWED"),
         ("D:", PLAIN, MAXIMUM_ALLOWED, Status.SUCCESS, "the first matching entry for each bit gives 0x60000"),
         (f"D:(D;;SD;;;{U})(A;;FA;;;{U})(A;;FR;;;SY)(A;;FR;;;WD)(A;;0x1301bf;;;{G})", RESTRICTED, MAXIMUM_ALLOWED,
          Status.SUCCESS,

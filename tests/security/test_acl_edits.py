@@ -68,7 +68,7 @@ def test_labels_have_no_place_in_a_dacl() -> None:
 def test_a_list_that_would_overflow_is_refused_before_it_is_made() -> None:
     full = Acl([allow(GRANT, 1)] * 1819)
     assert len(full.to_bytes()) == full.size <= acl.MAX_ACL_SIZE
-    with pytest.raises(SecurityDataError, match="in 1821 ACEs; the limit is 65532 bytes"):
+    with pytest.raises(SecurityDataError, match="in 1821 ACEs; the limit is 65535 bytes"):
         acl.add(full, [allow(GRANT, 2), allow(GRANT, 4)])
 
 

@@ -26,6 +26,7 @@ SEEDS = (
     "O:S-1-5-21-1-2-3-500G:BUD:AR(OA;CI;CCDC;bf967aba-0de6-11d0-a285-00aa003049e2;;AU)S:(AU;SAFA;GA;;;WD)",
     "D:NO_ACCESS_CONTROL",
     "O:LAG:DUD:(A;;GA;;;CO)",
+    'D:(XA;OICI;FX;;;WD;((@USER.a == {1, "b"}) && (!(Member_of SID(BA)))))(A;;FA;;;SY)S:(RA;;;;;WD;("a",TS,0x0,"b"))',
 )
 PIECES = ("O:", "G:", "D:", "S:", "(", ")", ";", "A", "D", "OA", "ML", "OICI", "ID", "FA", "GA", "0x", "S-1-", "-", "5")
 

@@ -103,6 +103,56 @@ def test_labels_are_inherited_and_low_creators_label_what_they_make() -> None:
     assert given.sacl == sd("S:(ML;;NW;;;ME)").sacl
 
 
+LOW = Token(USER, primary_group=GROUP, integrity=0x1000)
+MINE = f"O:{U}G:{GROUP}D:(A;;FA;;;{U})"
+
+
+@pytest.mark.parametrize(
+    ("parent", "explicit", "container", "token", "sacl"),
+    [
+        # An explicit SACL goes through the same assignment as a DACL.
+        ("", "S:(AU;SAID;GA;;;CO)", False, TOKEN, f"S:(AU;SA;FA;;;{U})"),
+        ("", "S:(AU;OICISAID;GA;;;CG)", True, TOKEN, f"S:(AU;SA;FA;;;{GROUP})(AU;OICIIOSA;GA;;;CG)"),
+        ("", "S:(AU;OICIIOSA;GA;;;CO)", True, TOKEN, "S:(AU;OICIIOSA;GA;;;CO)"),
+        ("", "S:P(AU;SA;GR;;;WD)", False, TOKEN, "S:P(AU;SA;FR;;;WD)"),
+        ("", "S:(ML;ID;NWNR;;;LW)", False, TOKEN, "S:(ML;;NWNR;;;LW)"),
+        ("", "S:(ML;OICI;NW;;;HI)", True, TOKEN, "S:(ML;OICI;NW;;;HI)"),
+        ("", "S:", False, TOKEN, "S:"),
+        # A creator below Medium never makes what it could not write: a label that is effective is there.
+        ("", "S:(AU;SA;FA;;;WD)", False, LOW, "S:(AU;SA;FA;;;WD)(ML;;NW;;;LW)"),
+        ("", "S:", False, LOW, "S:(ML;;NW;;;LW)"),
+        ("", "S:(ML;IO;NW;;;ME)", True, LOW, "S:(ML;IO;NW;;;ME)(ML;;NW;;;LW)"),
+        ("S:(ML;OI;NW;;;LW)", "", True, LOW, "S:(ML;OIIO;NW;;;LW)(ML;;NW;;;LW)"),
+        ("S:(ML;OI;NW;;;ME)", "", True, LOW, "S:(ML;OIIO;NW;;;ME)(ML;;NW;;;LW)"),
+        ("S:(ML;CI;NW;;;ME)", "", False, LOW, "S:(ML;;NW;;;LW)"),
+        ("S:(ML;CI;NW;;;ME)", "", True, LOW, "S:(ML;CI;NW;;;ME)"),
+        ("S:(ML;OICINP;NW;;;LW)", "", True, LOW, "S:(ML;;NW;;;LW)"),
+        ("S:AI(ML;OICIID;NW;;;LW)", "", False, TOKEN, "S:AI(ML;ID;NW;;;LW)"),
+        ("S:(ML;;NW;;;LW)", "", False, LOW, "S:(ML;;NW;;;LW)"),
+        # The labels of the parent are not taken away by an explicit SACL that has none; its audit entries are.
+        ("S:(ML;OICI;NW;;;LW)(AU;OICISA;FA;;;WD)", "S:(AU;SA;FR;;;BU)", False, TOKEN,
+         "S:(AU;SA;FR;;;BU)(ML;;NW;;;LW)"),
+        ("S:AI(ML;OICI;NW;;;LW)", "S:(AU;SA;FR;;;BU)", False, LOW, "S:AI(AU;SA;FR;;;BU)(ML;ID;NW;;;LW)"),
+        ("S:(ML;OICI;NW;;;LW)", "S:P(AU;SA;FR;;;BU)", False, TOKEN, "S:P(AU;SA;FR;;;BU)"),
+        ("S:(ML;OICI;NW;;;ME)", "S:P(AU;SA;FR;;;BU)", False, LOW, "S:P(AU;SA;FR;;;BU)(ML;;NW;;;LW)"),
+        ("S:(ML;OICI;NW;;;LW)", "S:(ML;;NW;;;ME)", False, TOKEN, "S:(ML;;NW;;;ME)"),
+        ("S:(AU;OICISA;GA;;;CO)", "", True, TOKEN, f"S:(AU;SA;FA;;;{U})(AU;OICIIOSA;GA;;;CO)"),
+        ("S:(AU;SA;FA;;;WD)", "", True, TOKEN, ""),
+    ],
+)  # fmt: skip
+def test_the_sacl_of_a_new_object(parent: str, explicit: str, container: bool, token: Token, sacl: str) -> None:
+    new = inherit.child(
+        sd(f"O:BAG:BAD:(A;OICI;FA;;;CO){parent}"),
+        is_container=container,
+        token=token,
+        explicit=sd(f"D:(A;;FA;;;CO){explicit}"),
+    )
+    assert new.to_sddl() == MINE + sacl
+    if token is LOW:
+        medium = "(ML;CI;NW;;;ME)" in sacl  # where Medium was inherited the creator is locked out, as on Windows
+        assert access.check(new, LOW, 0x120116).allowed is not medium
+
+
 def test_an_entry_for_a_class_of_directory_objects_is_only_passed_on() -> None:
     typed = Ace(5, 0x3, 0x1, USERS, b"", ObjectPart(2, None, b"x" * 16))
     untyped = Ace(5, 0x3, 0x1, USERS, b"", ObjectPart(1, b"x" * 16, None))
@@ -149,6 +199,53 @@ def test_propagation_leaves_protected_children_alone_and_empties_null_dacls() ->
     assert again.dacl == ()  # everybody's full access does not come back
 
 
+@pytest.mark.parametrize(
+    ("dacl", "result"),
+    [
+        # Behind an inherited entry an explicit one stays where it is: the list is protected instead.
+        ("AI(A;ID;FR;;;BU)(A;;FW;;;BU)", "PAI(A;ID;FR;;;BU)(A;;FW;;;BU)"),
+        ("(D;ID;FR;;;BU)(A;;FW;;;BU)", "P(D;ID;FR;;;BU)(A;;FW;;;BU)"),
+        ("AI(A;;FR;;;WD)(A;ID;FR;;;BU)(D;;FW;;;BU)", "PAI(A;;FR;;;WD)(A;ID;FR;;;BU)(D;;FW;;;BU)"),
+        # Denies behind allows are nobody's business.
+        ("AI(A;;FW;;;BU)(D;;FR;;;BU)(A;ID;FR;;;BU)", "AI(A;;FW;;;BU)(D;;FR;;;BU)(A;ID;FA;;;SY)"),
+        ("AI(A;ID;FR;;;BU)(D;ID;FR;;;BU)", "AI(A;ID;FA;;;SY)"),
+        ("", "AI(A;ID;FA;;;SY)"),
+        ("P(A;;FR;;;BU)", "P(A;;FR;;;BU)"),
+    ],
+)
+def test_propagation_never_moves_entries_past_each_other(dacl: str, result: str) -> None:
+    parent, child = sd("O:BAG:BAD:AI(A;OICI;FA;;;SY)"), sd(f"O:{U}G:BUD:{dacl}")
+    once = inherit.propagate(parent, child, is_container=False)
+    assert once.to_sddl() == f"O:{U}G:BUD:{result}"
+    assert inherit.propagate(parent, once, is_container=False) == once
+    below = {("d",): (child, True), ("d", "file"): (sd("O:BAG:BAD:(A;;FR;;;BU)"), False)}
+    tree = inherit.propagate_tree(parent, below)
+    untouched = tree["d", "file"].to_sddl() == "O:BAG:BAD:(A;;FR;;;BU)"
+    assert untouched == ("P" in result[:1])
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "container", "result"),
+    [
+        ("S:(ML;OICI;NW;;;LW)", "", True, "S:AI(ML;OICIID;NW;;;LW)"),
+        ("S:(ML;OICI;NW;;;LW)", "", False, "S:AI(ML;ID;NW;;;LW)"),
+        ("S:(ML;OI;NW;;;LW)", "", True, "S:AI(ML;OIIOID;NW;;;LW)"),
+        ("S:(ML;;NW;;;LW)", "", True, ""),
+        ("S:(ML;OICI;NW;;;LW)", "S:P", True, "S:P"),
+        ("S:(ML;OICI;NW;;;LW)(AU;OICISA;FA;;;WD)", "S:(AU;SA;FR;;;BU)", False, "S:AI(AU;SA;FR;;;BU)(ML;ID;NW;;;LW)"),
+        ("S:(ML;OICI;NW;;;LW)", "S:AI(ML;;NW;;;ME)(ML;ID;NR;;;HI)", False, "S:AI(ML;;NW;;;ME)(ML;ID;NW;;;LW)"),
+        ("", "S:AI(ML;ID;NW;;;LW)", False, "S:AI"),
+    ],
+)
+def test_propagation_of_labels(parent: str, child: str, container: bool, result: str) -> None:
+    above, below = sd(f"O:BAG:BAD:{parent}"), sd(f"O:{U}G:BUD:P(A;;FR;;;BU){child}")
+    new = inherit.propagate(above, below, is_container=container, labels=True)
+    assert new.to_sddl() == f"O:{U}G:BUD:P(A;;FR;;;BU){result}"
+    assert inherit.propagate(above, new, is_container=container, labels=True) == new
+    assert inherit.propagate(above, below, is_container=container) == below
+    assert inherit.propagate_tree(above, {("d",): (below, container)}, labels=True)["d",] == new
+
+
 def test_propagation_of_a_tree() -> None:
     root = sd("O:BAG:BAD:AI(A;OICI;FA;;;SY)")
     old = sd(f"O:{U}G:BUD:AI(A;ID;FR;;;BU)")
@@ -176,3 +273,49 @@ def test_the_default_dacl_keeps_its_revision() -> None:
     new = inherit.child(None, is_container=False, token=token)
     assert new.dacl is not None
     assert new.dacl.revision == 4
+
+
+@pytest.mark.parametrize(
+    ("parent", "file", "directory"),
+    [
+        # Creators, in entries that become effective, that go on, or both.
+        ("(A;OI;FA;;;CO)", "(A;ID;FA;;;$U)", "(A;OIIOID;FA;;;CO)"),
+        ("(A;CI;FA;;;CO)", "", "(A;ID;FA;;;$U)(A;CIIOID;FA;;;CO)"),
+        ("(A;OICI;FA;;;CG)", "(A;ID;FA;;;$G)", "(A;ID;FA;;;$G)(A;OICIIOID;FA;;;CG)"),
+        ("(D;OICIIO;0x2;;;CO)", "(D;ID;DC;;;$U)", "(D;ID;DC;;;$U)(D;OICIIOID;DC;;;CO)"),
+        ("(A;OINP;FA;;;CO)", "(A;ID;FA;;;$U)", ""),
+        ("(A;CINP;FA;;;CO)", "", "(A;ID;FA;;;$U)"),
+        ("(A;OICINPIO;FA;;;CG)", "(A;ID;FA;;;$G)", "(A;ID;FA;;;$G)"),
+        ("(A;OICI;FA;;;OW)", "(A;ID;FA;;;OW)", "(A;OICIID;FA;;;OW)"),
+        ("(A;OICI;FA;;;PS)", "(A;ID;FA;;;PS)", "(A;OICIID;FA;;;PS)"),
+        # Generic rights.
+        ("(A;OI;GA;;;BU)", "(A;ID;FA;;;BU)", "(A;OIIOID;GA;;;BU)"),
+        ("(A;CI;GR;;;BU)", "", "(A;ID;FR;;;BU)(A;CIIOID;GR;;;BU)"),
+        ("(A;CINP;GXGR;;;BU)", "", "(A;ID;0x1200a9;;;BU)"),
+        ("(D;OICI;GW;;;BU)", "(D;ID;FW;;;BU)", "(D;ID;FW;;;BU)(D;OICIIOID;GW;;;BU)"),
+        ("(A;OICI;SDGR;;;BU)", "(A;ID;0x130089;;;BU)", "(A;ID;0x130089;;;BU)(A;OICIIOID;SDGR;;;BU)"),
+        ("(A;OICI;GA;;;CO)", "(A;ID;FA;;;$U)", "(A;ID;FA;;;$U)(A;OICIIOID;GA;;;CO)"),
+        # Nothing to pass on; what was inherited goes on like the rest; conditions are carried.
+        ("(A;;FA;;;BU)(A;NP;FA;;;BU)(A;IO;FA;;;BU)(A;ID;FA;;;BU)", "", ""),
+        ("(A;OICIID;FA;;;BU)(D;OICI;SD;;;AU)", "(A;ID;FA;;;BU)(D;ID;SD;;;AU)", "(A;OICIID;FA;;;BU)(D;OICIID;SD;;;AU)"),
+        ("(XA;OICI;GR;;;CO;(a))", "(XA;ID;FR;;;$U;(a))", "(XA;ID;FR;;;$U;(a))(XA;OICIIOID;GR;;;CO;(a))"),
+    ],
+)  # fmt: skip
+def test_what_reaches_a_child(parent: str, file: str, directory: str) -> None:
+    for container, expected in ((False, file), (True, directory)):
+        new = inherit.child(sd(f"O:BAG:BAD:AI{parent}"), is_container=container, token=Token(USER, primary_group=GROUP))
+        text = expected.replace("$U", U).replace("$G", str(GROUP))
+        assert new.to_sddl() == f"O:{U}G:{GROUP}D:" + (f"AI{text}" if text else "NO_ACCESS_CONTROL")
+        raw = inherit.child(sd(f"O:BAG:BAD:{parent}"), is_container=container, token=TOKEN)
+        if text:
+            flags_off = [ace._replace(flags=ace.flags & ~0x10) for ace in new.dacl or ()]
+            assert raw.dacl == tuple(flags_off)
+            assert not raw.control & DACL_AUTO_INHERITED
+        else:
+            assert raw.to_sddl().endswith(f"D:(A;;FA;;;{U})(A;;FA;;;SY)")
+
+
+def test_the_mapping_of_a_key_is_used_for_a_key() -> None:
+    parent = sd("O:BAG:BAD:AI(A;CI;GA;;;BU)")
+    new = inherit.child(parent, is_container=True, token=TOKEN, mapping=KEY)
+    assert new.to_sddl() == f"O:{U}G:{GROUP}D:AI(A;ID;KA;;;BU)(A;CIIOID;GA;;;BU)"

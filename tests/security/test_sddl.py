@@ -51,7 +51,10 @@ def test_rights(rights: str, mask: int) -> None:
         (0x10000000, "GA"),
         (0xA0000000, "GXGR"),
         (0x1200A9, "0x1200a9"),
-        (0, "0x0"),
+        (0, ""),
+        (0x2000000, "0x2000000"),
+        (0x1F, "CCDCLCSWRP"),
+        (0xE00F0000, "SDRCWDWOGXGWGR"),
     ],
 )
 def test_masks_are_written_as_windows_writes_them(mask: int, text: str) -> None:
@@ -149,10 +152,33 @@ def test_blanks_and_small_letters_where_windows_takes_them(text: str, same: str)
         ("D:(A;;GA;;;)", "not a SID"),
         ("D:(A;;GA;;;S-1-5-99999999999)", r"position 2"),
         ("D:NO_ACCESS_CONTROL(A;;GA;;;WD)", "exclude each other"),
-        ("D:(XA;;GA;;;WD;(WIN://SYSAPPID))", "read in binary only"),
-        ("D:(XA;;GA;;;WD)", "read in binary only"),
-        ('S:(RA;;;;;WD;("a",TI,0,1))', "read in binary only"),
-        ("D:(A;;GA;;;WD;x)", "read in binary only"),
+        ("D:(XA;;GA;;;WD)", "XA entries have an expression in parentheses behind the SID"),
+        ("D:(XA;;GA;;;WD;x)", "XA entries have an expression in parentheses behind the SID"),
+        ("D:(A;;GA;;;WD;x)", r"expected \(type;flags;rights"),
+        ("D:(A;;GA;;;WD;(a))", r"A entries have no expression behind the SID \(entry at position 2\)"),
+        ("D:(FL;;GA;;;WD;(a))", "unknown ACE type 'FL'"),
+        ("D:(XA;;GA;;;WD;(a)", r"expected the end of the entry \(position 18\)"),
+        ("D:(XA;;GA;;;WD;(a) x)", "expected the end of the entry"),
+        ("D:(A;;FA;;;WD)(XA;;GA;;;WD;(a ==))", r"expected a literal.* \(entry at position 14, position 32\)"),
+        # GUIDs that are none, some of which Python's uuid would take.
+        ("D:(OA;;GA;bf967aba0de611d0a28500aa003049e2;;WD)", "not a GUID"),
+        ("D:(OA;;GA;bf967aba0de6-11d0-a285-00aa-003049e2;;WD)", "not a GUID"),
+        ("D:(OA;;GA;urn:uuid:bf967aba0de611d0a28500aa00;;WD)", "not a GUID"),
+        ("D:(OA;;GA;{bf967aba0de611d0a28500aa003049e2}aa;;WD)", "not a GUID"),
+        ("D:(OA;;GA;bf967aba-0de6-11d0-a285-00aa003049eg;;WD)", "not a GUID"),
+        ("D:(OA;;GA;+f967aba-0de6-11d0-a285-00aa003049e2;;WD)", "not a GUID"),
+        ("D:(OA;;GA;0xf967ab-0de6-11d0-a285-00aa003049e2;;WD)", "not a GUID"),
+        ("D:(OA;;GA;;bf967aba-0de6-11d0-a285-00aa003049e2\n;WD)", "not a GUID"),
+        # Entries in the wrong list.
+        ("D:(AU;SA;CR;;;BA)", r"AU entries cannot stand in a DACL \(ACE 0 of the DACL\)"),
+        ("D:(A;;RP;;;WD)(AU;SA;CR;;;BA)", "ACE 1 of the DACL"),
+        ("D:(OU;SA;CR;;;BA)", "OU entries cannot stand in a DACL"),
+        ("D:(ML;;NW;;;LW)", "ML entries cannot stand in a DACL"),
+        ('D:(RA;;;;;WD;("a",TI,0,1))', "RA entries cannot stand in a DACL"),
+        ("D:(XU;;GA;;;WD;(a))", "XU entries cannot stand in a DACL"),
+        ("S:(A;;FA;;;WD)", "A entries cannot stand in a SACL"),
+        ("S:(ML;;NW;;;LW)(D;;FA;;;WD)", r"D entries cannot stand in a SACL \(ACE 1 of the SACL\)"),
+        ("S:(XA;;GA;;;WD;(a))", "XA entries cannot stand in a SACL"),
     ],
 )
 def test_refusals_name_the_place(text: str, says: str) -> None:
@@ -184,6 +210,27 @@ def test_what_has_no_text_is_refused_and_survives_in_binary(ace: Ace) -> None:
     with pytest.raises(SecurityDataError, match=r"ACE 1 of the DACL"):
         descriptor.to_sddl()
     assert SecurityDescriptor.from_bytes(descriptor.to_bytes()) == descriptor
+
+
+@pytest.mark.parametrize("text", ["D:(A;;;;;BO)", "D:(D;;;;;WD)(OA;;;;;AU)", "S:(ML;;;;;LW)(AU;SA;;;;WD)"])
+def test_a_mask_of_nothing_is_written_as_nothing(text: str) -> None:
+    """As Windows writes it: recorded for (A;;;;;BO)."""
+    descriptor = SecurityDescriptor.from_sddl(text)
+    assert descriptor.to_sddl() == text
+    for spelling in ("0", "0x0", "00"):
+        entries = text.replace(";;;;WD", f";{spelling};;;WD").replace(";;;;;", f";;{spelling};;;")
+        assert SecurityDescriptor.from_sddl(entries) == descriptor
+
+
+def test_an_entry_in_the_wrong_list_is_carried_in_binary_only() -> None:
+    audit, allowing = Ace(0x02, 0x40, 1, SYSTEM), allow(SYSTEM, 1)
+    for descriptor, says in (
+        (SecurityDescriptor(SYSTEM, SYSTEM, 0, Acl([allowing, audit])), r"AU entries .*\(ACE 1 of the DACL"),
+        (SecurityDescriptor(SYSTEM, SYSTEM, 0, None, Acl([allowing])), r"A entries .*\(ACE 0 of the SACL"),
+    ):
+        assert SecurityDescriptor.from_bytes(descriptor.to_bytes()) == descriptor
+        with pytest.raises(SecurityDataError, match=says):
+            descriptor.to_sddl()
 
 
 def test_control_bits_without_letters_are_left_out() -> None:

@@ -17,6 +17,7 @@ def made() -> SimulatedHost:
     host.write_file(WORK + r"\file", b"content")
     host.write_file(WORK + r"\sub\inner", b"")
     host.mkdir(WORK + r"\empty")
+    host.add_volume("E:", acls=False)
     return host
 
 
@@ -36,6 +37,18 @@ def made() -> SimulatedHost:
         (lambda p: p.rmdir("sub"), 145),
         (lambda p: p.rmdir("file"), 267),
         (lambda p: p.listdir("file"), 267),
+        (lambda p: p.listdir("missing"), 3),
+        (lambda p: p.listdir(r"missing\below"), 3),
+        (lambda p: p.write(r"E:\file:stream", b""), 123),
+        (lambda p: p.write(r"E:\file", b""), 0),
+        (lambda p: p.write("NUL", b"x"), 0),
+        (lambda p: p.append(r"sub\nul", b"x"), 0),
+        (lambda p: p.write(r"\\.\NUL", b"x"), 0),
+        (lambda p: p.write("CON", b"x"), 2),
+        (lambda p: p.write("COM1", b"x"), 2),
+        (lambda p: p.write(r"\\.\C:", b"x"), 5),
+        (lambda p: p.mkdir("NUL"), 267),
+        (lambda p: p.remove("NUL"), 87),
         (lambda p: p.remove("empty"), 5),
         (lambda p: p.remove("missing"), 2),
         (lambda p: p.rename("file", "empty"), 183),
@@ -222,6 +235,42 @@ def test_a_read_only_file_is_neither_written_nor_deleted_by_a_program() -> None:
     assert attempt(host, lambda p: p.set_readonly("file", False)) == 0
     assert attempt(host, lambda p: p.write("file", b"")) == 0
     assert attempt(host, lambda p: p.remove("file")) == 0
+
+
+@pytest.mark.parametrize("sddl", ["D:P(A;;FA;;;SY)", "D:P(D;;FA;;;U)", "D:P"])
+@pytest.mark.parametrize(("above", "code"), [("D:(A;OICI;FA;;;U)", 0), ("D:(A;OICI;0x1f01bf;;;U)", 5)])
+def test_a_directory_that_grants_delete_child_gives_away_what_denies_everything(
+    sddl: str, above: str, code: int
+) -> None:
+    """KB Q238018. DeleteFileW asks for no SYNCHRONIZE, which nobody could give but the file's own list."""
+    host = made()
+    host.set_sddl(WORK, above)
+    for name in ("removed", "renamed"):
+        host.write_file(rf"{WORK}\{name}", b"x", sddl)
+    host.mkdir(WORK + r"\sealed", sddl)
+    assert attempt(host, lambda p: p.read("removed")) == 5
+    assert attempt(host, lambda p: p.remove("removed")) == code
+    assert attempt(host, lambda p: p.rename("renamed", "other")) == code
+    assert attempt(host, lambda p: p.rmdir("sealed")) == code
+
+
+def test_the_null_device_swallows_and_makes_no_file() -> None:
+    host = made()
+
+    def program(process: SimulatedProcess) -> None:
+        process.write("NUL", b"x")
+        assert process.read(r"sub\NUL") == b""
+        with process.open("nul", "r+") as file:
+            assert file.write(b"abc") == 3
+            file.seek(0)
+            assert file.read() == b""
+        for name in ("CON", "con", r"sub\AUX", "lpt1"):
+            with pytest.raises(FileNotFoundError):
+                process.write(name, b"x")
+
+    before = host.tree("D:\\")
+    assert attempt(host, program) == 0
+    assert host.tree("D:\\") == before
 
 
 def test_one_of_two_hard_links_goes_and_the_other_stays() -> None:

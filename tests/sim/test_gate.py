@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.host.place import Place
+from winsandbox import Policy, Sandbox, _sim
 from winsandbox._host import SHARE_READ
 from winsandbox._security import mask
+from winsandbox._sim.gate import KINDS
 from winsandbox.errors import WinError
 from winsandbox.testing import SimulatedCrash, SimulatedHost, SimulatedProcess
 
@@ -67,6 +71,71 @@ def test_a_crash_at_any_operation_counts_all() -> None:
     host.files.query(WORK)
     with pytest.raises(SimulatedCrash):
         host.files.query(WORK)
+
+
+def test_what_can_never_go_wrong_is_a_mistake_of_the_test() -> None:
+    host = made()
+    plans: list[Callable[[], object]] = [
+        lambda: host.fail("nonsense", 1, 5),
+        lambda: host.fail("open", 0, 5),
+        lambda: host.meanwhile("known_folders", 1, list),
+        lambda: host.crash_at("opn"),
+    ]
+    for plan in plans:
+        with pytest.raises(ValueError, match=r"there is no operation .*open_at|counted from 1"):
+            plan()
+    for n in (0, -1):
+        with pytest.raises(ValueError, match="counted from 1"):
+            host.crash_at(n)
+
+
+def test_the_kinds_that_can_go_wrong_are_those_that_are_counted() -> None:
+    folder = Path(_sim.__file__).parent
+    found = re.findall(r'(?:enter|_create)\("(\w+)"', "".join(path.read_text("utf-8") for path in folder.glob("*.py")))
+    assert set(found) | {"all"} == KINDS
+
+
+def test_a_drive_is_a_free_letter() -> None:
+    host = made()
+    for letter in ("e", "C:", "d:", "E:\\", "EE:"):
+        for mount in (
+            host.add_volume,
+            lambda letter: host.subst(letter, WORK),
+            lambda letter: host.add_share(r"\\server\share", letter=letter),
+        ):
+            with pytest.raises(ValueError, match=r"such as 'E:'|there are C:, D:"):
+                mount(letter)
+    with pytest.raises(ValueError, match="server"):
+        host.add_share("share")
+    host.add_volume("e:")
+    host.mkdir(r"E:\x")
+    host.remove_volume("E:")
+    assert not host.exists(r"E:\x")
+    for letter in ("E:", "C:"):
+        with pytest.raises(ValueError, match="there are D:"):
+            host.remove_volume(letter)
+
+
+def test_a_child_that_ends_its_host_has_crashed_it() -> None:
+    host = made()
+    seen: list[int] = []
+
+    def program(process: SimulatedProcess) -> None:
+        process.open_process(begun.pid, 0x1).terminate(9)
+        seen.append(1)  # never: the job went with its last handle
+
+    host.add_program(TOOL, program)
+    host.mkdir(r"C:\src\project")
+    begun = host.processes.current()
+    with pytest.raises(SimulatedCrash), Sandbox(Policy.workspace(r"C:\src\project"), host=host) as sandbox:
+        sandbox.run([TOOL])
+    assert (seen, host.running(), host.open_handles()) == ([], [], [])
+    with pytest.raises(SimulatedCrash):
+        host.files.query(WORK)
+    again = host.restart()
+    assert not again.processes.alive(begun)
+    with Sandbox(Policy.workspace(r"C:\src\project"), host=again) as sandbox:
+        assert sandbox.explain("x").allowed
 
 
 def test_a_crash_is_no_exception_that_code_would_handle() -> None:

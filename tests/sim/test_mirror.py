@@ -98,10 +98,16 @@ def test_names_that_windows_cannot_have_are_left_out(tmp_path: Path) -> None:
     assert {name.lower() for name in found} == {"fine", "case"}
 
 
-def test_a_missing_directory_gives_an_empty_one(tmp_path: Path) -> None:
+def test_what_is_no_directory_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     host = SimulatedHost()
-    assert host.mirror(tmp_path / "nothing", AT) == 1
-    assert host.tree(AT) == {"": "directory"}
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match="nothing is no directory"):
+        host.mirror(tmp_path / "nothing", AT)
+    with pytest.raises(NotADirectoryError):
+        host.mirror(tmp_path / "file", AT)
+    assert not host.exists(AT)
+    (tmp_path / "empty").mkdir()
+    assert host.mirror(tmp_path / "empty", AT) == 1
 
 
 @pytest.mark.slow

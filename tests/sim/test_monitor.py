@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.tools import GRANT, PROTECTED, ROOT, WORK, Call, attempt, host_with_root, restricted
+from winsandbox import Policy, PolicyError, Sandbox, explain
 from winsandbox.testing import SimulatedHost, SimulatedProcess
 
 OUTSIDE = r"C:\Users\alice\Documents"
@@ -163,6 +164,27 @@ def test_hard_links_share_one_descriptor_and_the_native_call_asks_nothing_of_the
     assert host.read_file(r"D:\other\file") == b"y"
 
 
+def test_a_directory_has_streams_of_its_own_under_its_own_descriptor() -> None:
+    host = SimulatedHost()
+    host.mkdir(r"C:\Users\alice\mine")
+    host.mkdir(r"C:\Users\alice\theirs", "D:P(A;OICI;0x1200a9;;;U)")
+    got: list[bytes | int] = []
+
+    def program(process: SimulatedProcess) -> None:
+        process.write(r"C:\Users\alice\mine:stream", b"one")
+        process.append(r"C:\Users\alice\mine:stream", b", two")
+        got.append(process.read(r"C:\Users\alice\mine:stream"))
+        for path in (r"C:\Users\alice\mine", r"C:\Users\alice\theirs:stream"):
+            try:
+                process.write(path, b"x")
+            except OSError as error:
+                got.append(int(getattr(error, "winerror", 0)))
+
+    host.run_program(program)
+    assert got == [b"one, two", 5, 5]
+    assert host.tree(r"C:\Users\alice\mine") == {"": "directory"}
+
+
 def test_streams_are_checked_with_the_files_descriptor() -> None:
     host = host_with_root()
     host.mkdir(WORK + r"\.git", PROTECTED)
@@ -243,6 +265,27 @@ def test_a_low_caller_writes_to_locallow_alone() -> None:
 def test_recorded_descriptors_can_be_begun_with() -> None:
     host = SimulatedHost(recorded={r"D:\shared": "O:BAG:SYD:PAI(A;OICI;FA;;;WD)"})
     assert host.sddl(r"D:\shared") == "O:BAG:SYD:PAI(A;OICI;FA;;;WD)"
+
+
+def test_recorded_descriptors_speak_of_the_user_whose_sid_is_given() -> None:
+    sid = "S-1-5-21-3623811015-3361044348-30300820-1013"
+    recorded = {r"D:\recorded": f"O:{sid}G:{sid}D:PAI(A;OICI;FA;;;{sid})(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"}
+    policy = Policy.workspace(r"D:\recorded")
+    with pytest.raises(PolicyError, match="Access is denied"):
+        Sandbox(policy, host=SimulatedHost(recorded=recorded)).plan()
+    host = SimulatedHost(recorded=recorded, user_sid=sid)
+    assert str(host.token.model.user) == sid
+    assert attempt(host, lambda p: p.write(r"D:\recorded\x", b"")) == 0
+    assert explain(policy, "x", host=host).allowed
+
+
+def test_text_that_is_no_descriptor_or_sid_is_told_with_its_path() -> None:
+    with pytest.raises(ValueError, match=r"D:\\shared"):
+        SimulatedHost(recorded={r"D:\shared": "O:BAG:SYD:PAI(A;OICI;FA;;;nobody)"})
+    with pytest.raises(ValueError, match=r"D:\\x"):
+        SimulatedHost().mkdir(r"D:\x", "D:(A")
+    with pytest.raises(ValueError, match="alice"):
+        SimulatedHost(user_sid="alice")
 
 
 def test_the_mode_0o700_of_python_leaves_no_grant() -> None:

@@ -19,6 +19,9 @@ RUN = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Run"
         (lambda p: p.registry_open(r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run", 0x20019), 0, 0),
         (lambda p: p.registry_open(r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run", 0x2), 5, 5),
         (lambda p: p.registry_open(r"HKCU\Software\Nothing", 0x20019), 2, 2),
+        (lambda p: p.registry_open(RUN.replace("HKCU", "HKEY_CURRENT_USER"), 0x2), 0, 5),
+        (lambda p: p.registry_open(r"hkey_local_machine\SOFTWARE\Microsoft", 0x20019), 0, 0),
+        (lambda p: p.registry_open(r"HKEY_NOBODY\Software", 0x20019), 2, 2),
         (lambda p: p.open_event("session", 0x100000), 0, 0),
         (lambda p: p.open_event("session", 0x2), 0, 5),
         (lambda p: p.open_event("missing", 0x2), 2, 2),
@@ -34,6 +37,14 @@ def test_what_the_user_and_a_restricted_child_may_open(call: Call, user: int, ch
     host.add_pipe_server("server")
     with restricted(host) as token:
         assert (attempt(host, call), attempt(host, call, token)) == (user, child)
+
+
+def test_a_key_is_made_under_either_name_of_its_hive() -> None:
+    host = SimulatedHost()
+    host.add_key(r"HKEY_CURRENT_USER\Software\Mine")
+    assert attempt(host, lambda p: p.registry_open(r"HKCU\Software\Mine", 0x2)) == 0
+    with pytest.raises(ValueError, match="HKCU, HKLM"):
+        host.add_key(r"HKEY_NOBODY\Software")
 
 
 def test_an_own_event_works_when_the_default_list_names_a_restricting_sid() -> None:

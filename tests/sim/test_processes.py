@@ -13,6 +13,7 @@ import pytest
 from tests.capabilities import needs
 from tests.host.place import Place, Run
 from winsandbox._host import JobLimits
+from winsandbox._security.descriptor import SecurityDescriptor
 from winsandbox._sim import commandline
 from winsandbox._sim.clock import Clock, Waiter
 from winsandbox._sim.jobs import Program
@@ -399,12 +400,46 @@ def test_a_desktop_that_is_gone_ends_the_process() -> None:
     assert start(None) == 0
     assert start("WinSta0\\mine") == 0xC0000142
     user = host.token.model.user
-    from winsandbox._security.descriptor import SecurityDescriptor
-
     descriptor = SecurityDescriptor.from_sddl(f"O:{user}G:{user}D:(A;;0xf01ff;;;{user})").to_bytes()
     with host.processes.create_desktop("mine", descriptor):
         assert start("WinSta0\\Mine") == 0
     assert start("WinSta0\\mine") == 0xC0000142
+
+
+def test_a_program_knows_its_desktop_and_who_is_on_its_console() -> None:
+    from winsandbox._host import StartRequest
+
+    seen: list[tuple[str, bool]] = []
+    for console in (False, True):
+        host = SimulatedHost(console=console)
+        me = host.processes.current().pid
+
+        def program(process: SimulatedProcess, me: int = me) -> None:
+            seen.append((process.desktop, me in process.console_processes()))
+            if process.argv[1:]:
+                return
+            process.env["PATH"] = r"C:\tools"
+            process.spawn(["tool", "again"]).wait()
+
+        host.add_program(TOOL, program)
+        user = host.token.model.user
+        descriptor = SecurityDescriptor.from_sddl(f"O:{user}G:{user}D:(A;;0xf01ff;;;{user})").to_bytes()
+        with (
+            host.processes.create_desktop("mine", descriptor),
+            host.tokens.current() as token,
+            host.processes.create_job(JobLimits()) as job,
+        ):
+            for flags, name in ((0, None), (0x8000000, "WinSta0\\mine"), (0x8, None), (0x10, None)):
+                request = StartRequest(
+                    TOOL, "tool", {}, "C:\\", token, job, (None, None, None), flags=flags, desktop=name
+                )
+                with host.processes.start(request).process as started:
+                    assert host.processes.wait(started, 5)
+        host.run_program(program, "program", "alone")
+    # A spawned one is where its parent is. Only without any flag is it on the caller's console, if there is one.
+    twice = [("Default", False), ("mine", False), ("Default", False), ("Default", False)]
+    without = [place for place in twice for _ in range(2)] + [("Default", False)]
+    assert seen == [*without, ("Default", True), ("Default", True), *without[2:-1], ("Default", True)]
 
 
 def test_control_break_reaches_a_group_on_the_callers_console_only() -> None:

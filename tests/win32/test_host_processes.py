@@ -426,6 +426,6 @@ def test_the_callers_job_is_told(host: WindowsHost) -> None:
     root = str(Path(__file__).resolve().parents[2])
     code = (
         f"import sys; sys.path.insert(0, {root!r}); from winsandbox._win32.host import WindowsHost; "
-        "sys.stdout.write(str(WindowsHost().processes.in_job_with_ui_limits()))"
+        "sys.stdout.write(str(WindowsHost().processes.job_refuses_ui_limits()))"
     )
     assert run_python(host, code).output == b"True"

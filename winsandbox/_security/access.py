@@ -8,14 +8,15 @@ Works", "Restricted Tokens"; J. Forshaw, Windows Security Internals, chapter 7):
 1. Process trust labels and access filters: not modelled, ordinary objects have none.
 2. Integrity label: no label means Medium, no-write-up. A lower token keeps only the rights in the read and execute
    mappings that the policy leaves it; anything else asked for is denied before the DACL is looked at, so that a NULL
-   DACL does not help (MS-DTYP 2.5.3.3).
+   DACL does not help (MS-DTYP 2.5.3.3). With MAXIMUM_ALLOWED the passes look for these rights only.
 3. Privileges: ACCESS_SYSTEM_SECURITY needs SeSecurityPrivilege whatever the DACL says; WRITE_OWNER is granted by
    SeTakeOwnershipPrivilege or SeRelabelPrivilege. What a privilege grants is asked of neither pass. With
    MAXIMUM_ALLOWED privileges count only for bits that are named besides.
 4. Owner: READ_CONTROL and WRITE_DAC, if the owner is an enabled SID of the token, for a restricted token a
    restricting SID too, and no effective entry names OWNER RIGHTS (smbtorture OWNER-RIGHTS on Windows 2016). A deny
    entry for the owner does not take the two away. Whether an inherit-only OWNER RIGHTS entry counts is documented
-   nowhere; here, as in Samba, it does not.
+   nowhere; here, as in Samba, it does not. Nor whether one counts that is conditional, for an object type or no allow
+   or deny entry at all: for :func:`check` it does, for :func:`could` it does not.
 5. Nothing left: granted.
 6. Normal pass over the DACL, entries as they stand. An absent or NULL DACL grants everything, an empty one nothing.
    An allow entry takes its bits off what remains; a deny entry with a bit that still remains ends it (smbtorture
@@ -30,6 +31,7 @@ a write bit is asked for, the restricting SIDs must grant the whole remaining re
 write bits. They differ in whether a request for both kinds is refused, never in whether it can write more than
 "write-bits" says: so the first answers "will it work?", and :func:`could` takes the second.
 With MAXIMUM_ALLOWED, "whole" intersects both passes as soon as the normal one grants a write bit; no measurement.
+So a token at Low may find more rights to read than the same token at Medium: step 2 leaves no write bit to come up.
 
 Conditional entries are not evaluated and object entries have no type list to be matched with: for :func:`check` they
 only deny, for :func:`could` they only allow. Generic bits in stored entries grant nothing (Windows maps them when a
@@ -40,13 +42,14 @@ matter of the access check but of opens with backup intent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from .ace import ALLOW, ALLOW_TYPES, DENY, DENY_TYPES, NO_EXECUTE_UP, NO_READ_UP, NO_WRITE_UP, Ace
+from . import reasons
+from .ace import NO_EXECUTE_UP, NO_READ_UP, NO_WRITE_UP
 from .acl import Acl, Step
 from .descriptor import SecurityDescriptor
+from .errors import SecurityDataError, is_number, shown
 from .mask import (
     ACCESS_SYSTEM_SECURITY,
     FILE,
@@ -57,6 +60,7 @@ from .mask import (
     WRITE_OWNER,
     GenericMapping,
 )
+from .reasons import Asked, Pass, Why
 from .sid import OWNER_RIGHTS
 from .token import MEDIUM, POLICY_NO_WRITE_UP, Token
 
@@ -106,14 +110,7 @@ class AccessResult:
 
     __slots__ = ("_asked", "_why", "allowed", "granted", "status")
 
-    def __init__(
-        self,
-        allowed: bool,
-        granted: int,
-        status: Status,
-        asked: tuple[SecurityDescriptor, Token, int, GenericMapping, bool],
-        why: tuple[str, Any, Any, Any],
-    ) -> None:
+    def __init__(self, allowed: bool, granted: int, status: Status, asked: Asked, why: Why) -> None:
         self.allowed = allowed
         self.granted = granted
         self.status = status
@@ -129,13 +126,13 @@ class AccessResult:
     @property
     def reason(self) -> str:
         """One sentence for people: which step, which pass, which entry (from 0), which SID. Built when read."""
-        return _sentence(self._asked, self._why)
+        return reasons.sentence(self._asked, self._why)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What in the DACL makes the answer less than certain, one sentence an entry. Built when read."""
         descriptor, generous = self._asked[0], self._asked[4]
-        return _warnings(descriptor.dacl or Acl(), generous)
+        return reasons.warnings(descriptor.dacl or Acl(), generous)
 
 
 def check(
@@ -156,6 +153,7 @@ def check(
         second_pass: "whole" or "write-bits"; see the module's docstring.
 
     Raises:
+        SecurityDataError: ``desired`` is no number of 32 bits.
         ValueError: any other ``second_pass``.
     """
     per_bit = _READINGS.get(second_pass)
@@ -168,7 +166,11 @@ def could(descriptor: SecurityDescriptor, token: Token, desired: int, mapping: G
     """The most that Windows may answer: the audit question "could it write?".
 
     Whatever is not known for sure (the reading of the second pass, conditions, object types, generic bits in allow
-    entries) is taken in favour of access, so that a refusal here is a refusal on Windows.
+    entries, whether an uncertain entry for OWNER RIGHTS counts) is taken in favour of access, so that a refusal here
+    is a refusal on Windows.
+
+    Raises:
+        SecurityDataError: ``desired`` is no number of 32 bits.
     """
     return _decide(descriptor, token, desired, mapping, True, True)
 
@@ -176,6 +178,8 @@ def could(descriptor: SecurityDescriptor, token: Token, desired: int, mapping: G
 def _decide(
     descriptor: SecurityDescriptor, token: Token, desired: int, mapping: GenericMapping, per_bit: bool, generous: bool
 ) -> AccessResult:
+    if not is_number(desired, _EVERYTHING):
+        raise SecurityDataError(f"the desired access {shown(desired)} is no number of 32 bits")
     asked = (descriptor, token, desired, mapping, generous)
     owner = descriptor.owner
     dacl = descriptor.dacl
@@ -183,9 +187,9 @@ def _decide(
 
     # Step 0.
     if desired & GENERIC:
-        return AccessResult(False, 0, Status.GENERIC_NOT_MAPPED, asked, ("generic", desired & GENERIC, 0, 0))
+        return AccessResult(False, 0, Status.GENERIC_NOT_MAPPED, asked, ("generic", desired & GENERIC))
     if owner is None or descriptor.group is None:
-        return AccessResult(False, 0, Status.INVALID_SECURITY_DESCR, asked, ("descriptor", 0, 0, 0))
+        return AccessResult(False, 0, Status.INVALID_SECURITY_DESCR, asked, ("descriptor",))
     maximum = desired & MAXIMUM_ALLOWED
     remaining = desired ^ maximum
 
@@ -193,8 +197,8 @@ def _decide(
     surviving = _EVERYTHING
     if token.integrity < MEDIUM or sacl is not None:
         surviving = _surviving(sacl, token, mapping)
-        if remaining & ~surviving:
-            return AccessResult(False, 0, _DENIED, asked, ("integrity", remaining & ~surviving, 0, 0))
+        if remaining & ~surviving or (maximum and not surviving):
+            return AccessResult(False, 0, _DENIED, asked, ("integrity", remaining & ~surviving))
 
     # Step 3. The rights that are asked of neither pass are collected in `before`.
     before = 0
@@ -202,7 +206,7 @@ def _decide(
         privileges = token.privileges
         if remaining & ACCESS_SYSTEM_SECURITY:
             if "SeSecurityPrivilege" not in privileges:
-                return AccessResult(False, 0, Status.PRIVILEGE_NOT_HELD, asked, ("privilege", 0, 0, 0))
+                return AccessResult(False, 0, Status.PRIVILEGE_NOT_HELD, asked, ("privilege",))
             before = ACCESS_SYSTEM_SECURITY
         if remaining & WRITE_OWNER and ("SeTakeOwnershipPrivilege" in privileges or "SeRelabelPrivilege" in privileges):
             before |= WRITE_OWNER
@@ -212,21 +216,23 @@ def _decide(
     denies = token.denies
     restricts = token.restricts
     owner_raw = owner.raw
-    if dacl is not None and dacl.has_owner_rights:
+    owned = owner_raw in allows and (restricts is None or owner_raw in restricts)
+    if dacl is not None and dacl.owner_rights != "none":
+        owned = owned and generous and dacl.owner_rights == "uncertain"
         denies = denies | _OW if owner_raw in denies else denies - _OW
         allows = allows | _OW if owner_raw in allows else allows - _OW
         if restricts is not None:
             restricts = restricts | _OW if owner_raw in restricts else restricts - _OW
-    elif owner_raw in allows and (restricts is None or owner_raw in restricts):
-        before |= _OWNER_BITS
+    if owned:
+        before |= _OWNER_BITS & surviving
 
     # Step 5.
     remaining &= ~before
     if not maximum:
         if not remaining:
-            return AccessResult(True, desired, _SUCCESS, asked, ("before", before & desired, 0, 0))
+            return AccessResult(True, desired, _SUCCESS, asked, ("before", before))
         if dacl is None:
-            return AccessResult(True, desired, _SUCCESS, asked, ("no dacl", 0, 0, 0))
+            return AccessResult(True, desired, _SUCCESS, asked, ("no dacl", before))
 
     steps: tuple[Step, ...] = ()
     if dacl is not None:
@@ -241,18 +247,18 @@ def _decide(
 
     # Step 7.
     if restricts is None:
-        return AccessResult(True, desired, _SUCCESS, asked, ("granted", index, None, 0))
+        return AccessResult(True, desired, _SUCCESS, asked, ("granted", before, index, None, 0))
     second = remaining
     if token.write_restricted:
         written = remaining & mapping.write_mask
         if not written:
-            return AccessResult(True, desired, _SUCCESS, asked, ("granted", index, None, remaining))
+            return AccessResult(True, desired, _SUCCESS, asked, ("granted", before, index, None, remaining))
         if per_bit:
             second = written
     missing, second_index = _pass(steps, second, restricts, restricts)
     if missing:
         return AccessResult(False, 0, _DENIED, asked, ("refused", "restricted", missing, second_index))
-    return AccessResult(True, desired, _SUCCESS, asked, ("granted", index, second_index, remaining))
+    return AccessResult(True, desired, _SUCCESS, asked, ("granted", before, index, second_index, 0))
 
 
 def _pass(
@@ -272,7 +278,7 @@ def _pass(
 
 
 def _maximum(
-    asked: tuple[SecurityDescriptor, Token, int, GenericMapping, bool],
+    asked: Asked,
     no_dacl: bool,
     steps: tuple[Step, ...],
     allows: frozenset[bytes],
@@ -283,31 +289,38 @@ def _maximum(
     surviving: int,
     per_bit: bool,
 ) -> AccessResult:
-    """Steps 6 and 7 with MAXIMUM_ALLOWED: ``named`` bits must be among what is granted."""
+    """Steps 6 and 7 with MAXIMUM_ALLOWED: ``named`` bits must be among what is granted.
+
+    Step 2 comes first: the passes are about what the label leaves, so that a write bit which it takes away cannot
+    start the second pass of a write-restricted token.
+    """
     token, mapping = asked[1], asked[3]
+    wanted = _GRANTABLE & surviving & ~before
     second = 0  # the bits that the restricting SIDs have to grant too
     if no_dacl:
-        granted = mapping.all | before | named
+        granted = (mapping.all & surviving) | before | named
     else:
-        granted = _most(steps, before, allows, denies)
+        granted = before | _most(steps, wanted, allows, denies)
         if restricts is not None:
             written = granted & ~before & mapping.write_mask
             if not token.write_restricted or (written and not per_bit):
-                second = _EVERYTHING
+                second = wanted
             elif written:
-                second = mapping.write_mask
-            granted &= _most(steps, before, restricts, restricts) | ~second
-    granted &= surviving
+                second = wanted & mapping.write_mask
+            granted &= ~second | _most(steps, second, restricts, restricts)
+    passes: tuple[Pass, ...] = (Pass("normal", wanted, allows, denies),)
+    if restricts is not None:
+        passes += (Pass("restricted", second, restricts, restricts),)
     if not granted or named & ~granted:
-        return AccessResult(False, 0, _DENIED, asked, ("maximum refused", named & ~granted, 0, 0))
-    bits = granted & ~before
-    passes = (("normal", bits, allows, denies), ("restricted", bits & second, restricts, restricts))
-    return AccessResult(True, granted, _SUCCESS, asked, ("maximum", granted, no_dacl, (steps, passes)))
+        return AccessResult(False, 0, _DENIED, asked, ("maximum refused", named & ~granted, surviving, steps, passes))
+    return AccessResult(
+        True, granted, _SUCCESS, asked, ("maximum", granted, before, surviving, None if no_dacl else steps, passes)
+    )
 
 
-def _most(steps: tuple[Step, ...], granted: int, allows: frozenset[bytes], denies: frozenset[bytes]) -> int:
-    """All bits that one pass grants: for each, the first matching entry decides."""
-    undecided = _GRANTABLE & ~granted
+def _most(steps: tuple[Step, ...], undecided: int, allows: frozenset[bytes], denies: frozenset[bytes]) -> int:
+    """Those of the ``undecided`` bits that one pass grants: for each, the first matching entry decides."""
+    granted = 0
     for mask, sid, is_deny, _ in steps:
         if mask & undecided:
             if is_deny:
@@ -317,17 +330,6 @@ def _most(steps: tuple[Step, ...], granted: int, allows: frozenset[bytes], denie
                 granted |= mask & undecided
                 undecided &= ~mask
     return granted
-
-
-def _givers(
-    steps: tuple[Step, ...], undecided: int, allows: frozenset[bytes], denies: frozenset[bytes]
-) -> Iterator[int]:
-    """The numbers of the entries by which one pass of _most came to grant these bits."""
-    for mask, sid, is_deny, index in steps:
-        if mask & undecided and sid in (denies if is_deny else allows):
-            undecided &= ~mask
-            if not is_deny:
-                yield index
 
 
 def _generous(dacl: Acl, mapping: GenericMapping) -> tuple[Step, ...]:
@@ -353,89 +355,3 @@ def _surviving(sacl: Acl | None, token: Token, mapping: GenericMapping) -> int:
     if "SeRelabelPrivilege" in token.privileges:
         surviving |= WRITE_OWNER
     return surviving
-
-
-def _entry(dacl: Acl | None, index: int) -> str:
-    if dacl is None:
-        return "no entry"
-    ace: Ace = dacl[index]
-    kind = "deny" if ace.type in DENY_TYPES else "allow"
-    if ace.type not in (ALLOW, DENY):
-        kind += f" (type {ace.type:#x})"
-    inherited = " inherited" if ace.flags & 0x10 else ""
-    return f"ACE {index} ({kind}{inherited} {ace.mask:#x} for {ace.sid})"
-
-
-def _sentence(
-    asked: tuple[SecurityDescriptor, Token, int, GenericMapping, bool], why: tuple[str, Any, Any, Any]
-) -> str:
-    descriptor, token, _, mapping, _ = asked
-    dacl = descriptor.dacl
-    kind, first, second, third = why
-    if kind == "descriptor":
-        return "step 0: the descriptor has no owner or no group, which Windows refuses"
-    if kind == "generic":
-        return f"step 0: generic rights {first:#x} were asked for without having been mapped"
-    if kind == "integrity":
-        label = (descriptor.sacl.integrity_label if descriptor.sacl is not None else None) or (MEDIUM, NO_WRITE_UP)
-        return (
-            f"step 2, integrity: a token at level {token.integrity:#x} is below the object's {label[0]:#x}, "
-            f"whose policy ({label[1]:#x}) does not leave it {first:#x}; the DACL is not looked at"
-        )
-    if kind == "privilege":
-        return "step 3, privileges: ACCESS_SYSTEM_SECURITY needs SeSecurityPrivilege, whatever the DACL says"
-    if kind == "before":
-        return (
-            f"steps 3 and 4: {first:#x} is granted by a privilege or to the owner {descriptor.owner} before the DACL"
-            if first
-            else "step 5: no right was asked for"
-        )
-    if kind == "no dacl":
-        return "step 6: the object has no DACL, which grants everything in both passes"
-    if kind == "refused":
-        step = "step 6, normal pass" if first == "normal" else "step 7, restricted pass"
-        if third >= 0:
-            return f"{step}: {_entry(dacl, third)} denies {second & dacl[third].mask if dacl else 0:#x}"
-        who = _the_tokens(token) if first == "normal" else _a_restricting(token)
-        return f"{step}: no entry of the {len(dacl or ())} grants {second:#x} to {who}"
-    if kind == "granted":
-        text = f"step 6, normal pass: {_entry(dacl, first)} grants what was still missing"
-        if second is not None:
-            return f"{text}; step 7, restricted pass: {_entry(dacl, second)} does so too"
-        if third:
-            return f"{text}; step 7, restricted pass: not made, {third:#x} has no write bit of {mapping.write_mask:#x}"
-        return text
-    if kind == "maximum refused":
-        what = f"{first:#x}, which was named besides, is not" if first else "no right at all is"
-        who = _the_tokens(token) if token.restricts is None else f"{_the_tokens(token)} and {_a_restricting(token)}"
-        return f"steps 6 and 7, maximum allowed: {what} granted to {who}"
-    if second:
-        return f"step 6, maximum allowed: the object has no DACL, so {first:#x}"
-    text = f"steps 6 and 7, maximum allowed: the first matching entry for each bit gives {first:#x}"
-    steps, passes = third
-    for name, bits, allows, denies in passes:
-        entries = ", ".join(_entry(dacl, index) for index in _givers(steps, bits, allows, denies))
-        if entries:
-            text += f"; {name} pass: {entries}"
-    return text
-
-
-def _the_tokens(token: Token) -> str:
-    return f"the token's SIDs (user {token.user})"
-
-
-def _a_restricting(token: Token) -> str:
-    return f"a restricting SID ({', '.join(map(str, token.restricting or ())) or 'there is none'})"
-
-
-def _warnings(dacl: Acl, generous: bool) -> tuple[str, ...]:
-    taken = "in favour of access" if generous else "against access"
-    found = []
-    for index, ace in enumerate(dacl):
-        if ace.sid is None:
-            found.append(f"ACE {index} is of type {ace.type:#x}, which is not interpreted")
-        elif ace.type not in (ALLOW, DENY) and (ace.type in ALLOW_TYPES or ace.type in DENY_TYPES):
-            found.append(f"ACE {index} is conditional or for an object type (type {ace.type:#x}): taken {taken}")
-        if ace.mask & GENERIC:
-            found.append(f"ACE {index} has generic rights {ace.mask & GENERIC:#x} that were never mapped")
-    return tuple(found)

@@ -12,10 +12,11 @@ What is not interpreted is carried unchanged, so each entry that was read is wri
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, Self
 
-from .errors import SecurityDataError, as_bytes
+from .errors import SecurityDataError, as_bytes, is_number, shown
 from .sid import Sid, integrity_sid, sid_at
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "decode",
     "deny",
     "label",
+    "unchecked",
 ]
 
 ALLOW: Final = 0x00
@@ -91,7 +93,16 @@ class ObjectPart(NamedTuple):
     inherited_type: bytes | None
 
 
-class Ace(NamedTuple):
+class _Fields(NamedTuple):
+    type: int
+    flags: int
+    mask: int
+    sid: Sid | None
+    data: bytes = b""
+    object_part: ObjectPart | None = None
+
+
+class Ace(_Fields):
     """An access control entry.
 
     Attributes:
@@ -101,14 +112,32 @@ class Ace(NamedTuple):
         sid: the trustee; None for a type that is not interpreted.
         data: the bytes behind the SID; for a type that is not interpreted, all bytes behind the four-byte header.
         object_part: what object types have besides, else None.
+
+    Raises:
+        SecurityDataError: type, flags or mask are no numbers of 8, 8 and 32 bits. Whether the fields belong together
+            is said when the entry is written.
     """
 
-    type: int
-    flags: int
-    mask: int
-    sid: Sid | None
-    data: bytes = b""
-    object_part: ObjectPart | None = None
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        type: int,
+        flags: int,
+        mask: int,
+        sid: Sid | None,
+        data: bytes = b"",
+        object_part: ObjectPart | None = None,
+    ) -> Self:
+        for name, value, largest in (("type", type, 0xFF), ("flags", flags, 0xFF), ("mask", mask, 0xFFFFFFFF)):
+            if not is_number(value, largest):
+                raise SecurityDataError(f"the {name} {shown(value)} of an ACE is no number from 0 to {largest:#x}")
+        return tuple.__new__(cls, (type, flags, mask, sid, data, object_part))
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Self:  # type: ignore[override]
+        """What ``_replace`` calls: checked as well."""
+        return cls(*iterable)
 
     @property
     def size(self) -> int:
@@ -138,26 +167,27 @@ class Ace(NamedTuple):
         """The binary form.
 
         Raises:
-            SecurityDataError: a field does not fit, the size is no multiple of four or exceeds 16 bits, or the
-                fields do not belong to the type.
+            SecurityDataError: the size is no multiple of four or exceeds 16 bits, or the fields do not belong to the
+                type.
         """
         sid = self.sid
         if sid is not None and self.object_part is None and self.type in SIMPLE_TYPES:
             body = sid.raw + self.data if self.data else sid.raw
             size = 8 + len(body)
             if size <= _MAX_SIZE and not size & 3:
-                try:
-                    return _HEADER.pack(self.type, self.flags, size, self.mask) + body
-                except struct.error:
-                    pass  # said in words below
+                return _HEADER.pack(self.type, self.flags, size, self.mask) + body
         return _encode(self)
+
+
+unchecked: Final[Callable[[tuple[int, int, int, Sid | None, bytes, ObjectPart | None]], Ace]] = partial(
+    tuple.__new__, Ace
+)
+"""An Ace of fields that are known to fit: for those who just read them."""
 
 
 def _encode(ace: Ace) -> bytes:
     """The general, checking form of Ace.to_bytes."""
     size = ace.size
-    if not (0 <= ace.type <= 0xFF and 0 <= ace.flags <= 0xFF and 0 <= ace.mask <= 0xFFFFFFFF):
-        raise SecurityDataError(f"ACE type {ace.type:#x}, flags {ace.flags:#x} or mask {ace.mask:#x} out of range")
     if size > _MAX_SIZE:
         raise SecurityDataError(f"an ACE of {size} bytes; the limit is {_MAX_SIZE}")
     if size & 3:
@@ -202,9 +232,9 @@ def _decode(data: bytes) -> Ace:
             raise SecurityDataError("truncated ACE: no room for a mask and a SID", "offset 0")
         _, flags, _, mask = _HEADER.unpack_from(data)
         sid = sid_at(data, 8, end)
-        return Ace(kind, flags, mask, sid, data[8 + len(sid.raw) :])
+        return unchecked((kind, flags, mask, sid, data[8 + len(sid.raw) :], None))
     if kind not in OBJECT_TYPES:
-        return Ace(kind, data[1], 0, None, data[4:])
+        return unchecked((kind, data[1], 0, None, data[4:], None))
     if end < 12:
         raise SecurityDataError("truncated object ACE", "offset 0")
     _, flags, _, mask = _HEADER.unpack_from(data)
@@ -218,7 +248,8 @@ def _decode(data: bytes) -> Ace:
             guids[index] = data[at : at + 16]
             at += 16
     sid = sid_at(data, at, end)
-    return Ace(kind, flags, mask, sid, data[at + len(sid.raw) :], ObjectPart(object_flags, guids[0], guids[1]))
+    part = ObjectPart(object_flags, guids[0], guids[1])
+    return unchecked((kind, flags, mask, sid, data[at + len(sid.raw) :], part))
 
 
 _remembered: Final = lru_cache(maxsize=4096)(_decode)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Iterable
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal, NoReturn
 
 from .ace import (
     ALLOW,
@@ -39,7 +39,7 @@ __all__ = ["MAX_ACL_SIZE", "REVISION", "REVISION_DS", "Acl", "add", "is_canonica
 
 REVISION: Final = 2
 REVISION_DS: Final = 4  # needed as soon as an object entry is in the list
-MAX_ACL_SIZE: Final = 0xFFFC  # AclSize is 16 bits and a multiple of four
+MAX_ACL_SIZE: Final = 0xFFFF  # AclSize is 16 bits. Entries are multiples of four; only slack can bring it above 0xFFFC
 
 Step = tuple[int, bytes, bool, int]
 """What the access check needs of one entry: mask, binary SID, whether it denies, its number in the list."""
@@ -49,7 +49,7 @@ _HEADER: Final = struct.Struct("<BBHHH")  # revision, sbz1, size, count, sbz2
 
 
 class Acl(tuple[Ace, ...]):
-    """A list of entries. Immutable; equal to any tuple of the same entries.
+    """A list of entries. Immutable, its attributes too; equal to any tuple of the same entries.
 
     Attributes:
         revision: AclRevision, 2 to 4; None at construction means what the entries need.
@@ -74,10 +74,17 @@ class Acl(tuple[Ace, ...]):
             revision = REVISION_DS if any(ace[0] in OBJECT_TYPES for ace in self) else REVISION
         elif not 2 <= revision <= 4:
             raise SecurityDataError(f"ACL revision {revision}, not 2 to 4")
-        self.revision = revision
-        self.reserved = reserved
-        self.slack = slack
+        fields = self.__dict__  # past __setattr__, which refuses
+        fields["revision"] = revision
+        fields["reserved"] = reserved
+        fields["slack"] = slack
         return self
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"an Acl is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"an Acl is immutable: {name} cannot be deleted")
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> Acl:
@@ -99,29 +106,24 @@ class Acl(tuple[Ace, ...]):
         Raises:
             SecurityDataError: larger than 64 KiB, or an entry has no binary form.
         """
-        parts = self._packed()
-        size = 8 + sum(map(len, parts)) + len(self.slack)
-        if size > 0xFFFF:
-            raise SecurityDataError(f"an ACL of {size} bytes in {len(self)} ACEs; the limit is {MAX_ACL_SIZE} bytes")
+        body = b"".join(self._packed())
+        size = 8 + len(body) + len(self.slack)
+        if size > MAX_ACL_SIZE:
+            raise too_large(size, len(self))
         if not (0 <= self.reserved[0] <= 0xFF and 0 <= self.reserved[1] <= 0xFFFF):
             raise SecurityDataError(f"reserved fields {self.reserved} do not fit")
-        head = _HEADER.pack(self.revision, self.reserved[0], size, len(self), self.reserved[1])
-        return b"".join((head, *parts, self.slack))
+        return _HEADER.pack(self.revision, self.reserved[0], size, len(self), self.reserved[1]) + body + self.slack
 
     def _packed(self) -> list[bytes]:
         parts: list[bytes] = []
         append, pack = parts.append, _ACE.pack
-        try:
-            for ace in self:
-                kind, flags, mask, sid, data, part = ace
-                if sid is not None and part is None and not data and kind in SIMPLE_TYPES:
-                    raw = sid.raw
-                    append(pack(kind, flags, 8 + len(raw), mask))
-                    append(raw)
-                else:
-                    append(ace.to_bytes())
-        except struct.error:  # a number too large: said in words by the careful form
-            return [ace.to_bytes() for ace in self]
+        for kind, flags, mask, sid, data, part in self:
+            if data or sid is None or part is not None or kind not in SIMPLE_TYPES:
+                append(Ace(kind, flags, mask, sid, data, part).to_bytes())
+            else:
+                raw = sid.raw
+                append(pack(kind, flags, 8 + len(raw), mask))
+                append(raw)
         return parts
 
     @property
@@ -137,7 +139,7 @@ class Acl(tuple[Ace, ...]):
         """
         acl = Acl(aces, revision=self.revision, reserved=self.reserved, slack=self.slack)
         if acl.size > MAX_ACL_SIZE:
-            raise SecurityDataError(f"an ACL of {acl.size} bytes in {len(acl)} ACEs; the limit is {MAX_ACL_SIZE} bytes")
+            raise too_large(acl.size, len(acl))
         return acl
 
     @property
@@ -168,9 +170,19 @@ class Acl(tuple[Ace, ...]):
         )
 
     @cached_property
-    def has_owner_rights(self) -> bool:
-        """Whether an entry that is not inherit-only names OWNER RIGHTS (S-1-3-4), whatever its type."""
-        return any(ace.sid == OWNER_RIGHTS and not ace.flags & INHERIT_ONLY for ace in self)
+    def owner_rights(self) -> Literal["none", "uncertain", "certain"]:
+        """Whether an entry that is not inherit-only names OWNER RIGHTS (S-1-3-4).
+
+        "certain" if one does that plainly allows or denies; "uncertain" if it is conditional, for an object type, or
+        of any other type, where nobody says whether the owner's implicit rights are lost by it.
+        """
+        found: Literal["none", "uncertain"] = "none"
+        for ace in self:
+            if ace.sid == OWNER_RIGHTS and not ace.flags & INHERIT_ONLY:
+                if ace.type in (ALLOW, DENY):
+                    return "certain"
+                found = "uncertain"
+        return found
 
     @cached_property
     def integrity_label(self) -> tuple[int, int] | None:
@@ -189,6 +201,11 @@ class Acl(tuple[Ace, ...]):
 
     def __reduce__(self) -> tuple[object, tuple[Any, ...]]:
         return (_rebuilt, (tuple(self), self.revision, self.reserved, self.slack))
+
+
+def too_large(size: int, count: int) -> SecurityDataError:
+    """The error for a list that AclSize cannot express."""
+    return SecurityDataError(f"an ACL of {size} bytes in {count} ACEs; the limit is {MAX_ACL_SIZE} bytes")
 
 
 def _rebuilt(aces: tuple[Ace, ...], revision: int, reserved: tuple[int, int], slack: bytes) -> Acl:

@@ -4,8 +4,9 @@ Layout: MS-DTYP 2.4.6. A DACL that is *absent*, one that is *NULL* (both: everyb
 is *empty* (nobody may) are three things: ``dacl`` is None for the first two, which SE_DACL_PRESENT in ``control``
 tells apart, and an empty Acl for the third.
 
-Written in one fixed order: header, owner, group, SACL, DACL. A descriptor that came in another order has the same
-parts afterwards, each byte for byte, but not the same offsets; Windows gives the offsets no meaning.
+Written in one fixed order: header, owner, group, SACL, DACL, which is that of the fields in the header. Windows'
+MakeSelfRelativeSD puts SACL and DACL in front of the owner; the offsets differ, the value is the same: Windows gives
+the offsets no meaning. A descriptor that came in another order has the same parts afterwards, each byte for byte.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class SecurityDescriptor:
         """Read SDDL. ``domain`` resolves names such as LA and DA (see :meth:`Sid.parse`).
 
         Raises:
-            SecurityDataError: malformed, or a conditional or resource attribute entry, which are read in binary only.
+            SecurityDataError: malformed, or a list of more than 64 KiB.
         """
         return cls(*sddl.parse_parts(text, domain))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SecurityDataError", "as_bytes"]
+__all__ = ["SecurityDataError", "as_bytes", "is_number", "shown"]
 
 
 class SecurityDataError(ValueError):
@@ -24,6 +24,17 @@ class SecurityDataError(ValueError):
 
     def __reduce__(self) -> tuple[type[SecurityDataError], tuple[str, str]]:
         return (SecurityDataError, (self.problem, self.where))
+
+
+def is_number(value: object, largest: int) -> bool:
+    """Whether this is an int from 0 to ``largest``."""
+    return isinstance(value, int) and 0 <= value <= largest
+
+
+def shown(value: object) -> str:
+    """``value`` for a message, cut to a bearable length. str() of a number with very many digits would fail."""
+    text = hex(value) if isinstance(value, int) else repr(value)
+    return text if len(text) <= 40 else text[:40] + "..."
 
 
 def as_bytes(data: bytes | bytearray | memoryview) -> bytes:

@@ -10,14 +10,30 @@ test_CreateDirectoryA on Windows.
 * An entry that becomes effective *and* goes on to be inherited, with generic rights or for CREATOR OWNER or GROUP,
   becomes two: one with rights mapped and SID replaced, without inheritance flags; one as it was, inherit-only.
 * INHERITED_ACE is set on the child's entries, and AUTO_INHERITED on the child, only if the parent has AUTO_INHERITED.
-* An explicit descriptor at creation means no inheritance: NTFS merges nothing into it (test_CreateDirectoryA).
+* An explicit descriptor at creation means no inheritance: NTFS merges nothing into it (test_CreateDirectoryA). Measured
+  for the DACL; for audit entries, where Microsoft's "SACLs for Newly Created Objects" says that they are merged unless
+  the SACL is protected, the same is assumed, since the same function of NTFS does both.
+* A mandatory label is looked at by itself (Microsoft Learn, "Mandatory Integrity Control"): an explicit one, else those
+  that are inherited; and where none of them is effective on the object, a creator below Medium gives it its own level.
+  Else it could not write to its own new objects, which would count as Medium.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .ace import CONTAINER_INHERIT, INHERIT_ONLY, INHERITED, LABEL, NO_PROPAGATE, OBJECT_INHERIT, Ace, label
+from .ace import (
+    ALLOW_TYPES,
+    CONTAINER_INHERIT,
+    DENY_TYPES,
+    INHERIT_ONLY,
+    INHERITED,
+    LABEL,
+    NO_PROPAGATE,
+    OBJECT_INHERIT,
+    Ace,
+    label,
+)
 from .acl import Acl
 from .descriptor import (
     DACL_AUTO_INHERIT_REQ,
@@ -118,7 +134,8 @@ def child(
         is_container: whether the new object is a directory.
         token: of the creator: owner, group and default DACL come from it, and a label if it is below Medium.
         mapping: of the object's type.
-        explicit: what the creator passed; its owner and group count, its DACL and SACL if present.
+        explicit: what the creator passed; its owner and group count, its DACL and SACL if present. Audit entries of
+            the parent are inherited only where it has no SACL, labels where its SACL has none and is not protected.
     """
     owner = (explicit.owner if explicit is not None else None) or token.owner or token.user
     group = (explicit.group if explicit is not None else None) or token.primary_group or token.user
@@ -176,25 +193,32 @@ def _child_sacl(
     group: Sid,
     explicit: SecurityDescriptor | None,
 ) -> tuple[Acl | None, int]:
-    """The SACL of a new object and its control bits.
-
-    A creator below Medium gives what it makes its own level, unless a label is inherited (Microsoft Learn,
-    "Mandatory Integrity Control"): else it could not write to its own new files.
-    """
+    """The SACL of a new object and its control bits."""
+    control = 0
+    aces: tuple[Ace, ...] = ()
+    revision: int | None = None
+    given = explicit is not None and explicit.sacl is not None
     if explicit is not None and explicit.sacl is not None:
-        return explicit.sacl, explicit.control & SACL_PROTECTED
-    auto = parent is not None and bool(parent.control & SACL_AUTO_INHERITED)
-    aces = inherited_aces(
-        parent.sacl if parent is not None else None,
-        is_container=is_container,
-        owner=owner,
-        group=group,
-        mapping=mapping,
-        auto_inherited=auto,
-    )
-    if token.integrity < MEDIUM and not any(ace.type == LABEL for ace in aces):
-        aces = (*aces, label(token.integrity))
-    return (Acl(aces), SACL_AUTO_INHERITED if auto else 0) if aces else (None, 0)
+        control = explicit.control & SACL_PROTECTED
+        revision = explicit.sacl.revision
+        aces = tuple(_assigned(explicit.sacl, is_container, owner, group, mapping))
+    if not (control or any(ace.type == LABEL for ace in aces)):
+        auto = parent is not None and bool(parent.control & SACL_AUTO_INHERITED)
+        inherited = inherited_aces(
+            parent.sacl if parent is not None else None,
+            is_container=is_container,
+            owner=owner,
+            group=group,
+            mapping=mapping,
+            auto_inherited=auto,
+        )
+        if given:
+            inherited = tuple(ace for ace in inherited if ace.type == LABEL)
+        aces += inherited
+        control |= SACL_AUTO_INHERITED if inherited and auto else 0
+    if token.integrity < MEDIUM and Acl(aces).integrity_label is None:
+        aces += (label(token.integrity),)
+    return (Acl(aces, revision=revision), control) if aces or given else (None, 0)
 
 
 def stored(descriptor: SecurityDescriptor, mapping: GenericMapping = FILE) -> SecurityDescriptor:
@@ -222,14 +246,32 @@ def _mapped(acl: Acl | None, mapping: GenericMapping) -> Acl | None:
 
 
 def propagate(
-    parent: SecurityDescriptor, child: SecurityDescriptor, *, is_container: bool, mapping: GenericMapping = FILE
+    parent: SecurityDescriptor,
+    child: SecurityDescriptor,
+    *,
+    is_container: bool,
+    mapping: GenericMapping = FILE,
+    labels: bool = False,
 ) -> SecurityDescriptor:
     """What SetNamedSecurityInfo on the parent would make of one existing child.
 
     The child's explicit entries stay in front, its inherited ones are computed anew from the parent. A protected
     child stays as it is. A child with a NULL DACL that inherits something has only that afterwards: everybody's
-    full access is lost (Microsoft Learn, "Automatic Propagation of Inheritable ACEs").
+    full access is lost. Allow and deny entries are never moved past each other: a child in whose DACL an inherited
+    one stands in front of an explicit one keeps its entries as they are, and is marked protected (Microsoft Learn,
+    "Automatic Propagation of Inheritable ACEs"; that no entry changes then, and that this holds even if all of them
+    allow, is our reading of it).
+
+    Args:
+        parent: as it is to be.
+        child: as it is.
+        is_container: whether the child is a directory.
+        mapping: of the child's type.
+        labels: whether the label was set too (LABEL_SECURITY_INFORMATION). The child's inherited labels are then
+            replaced in the same way, unless its SACL is protected; audit entries stay. False leaves the SACL alone.
     """
+    if labels and not child.control & SACL_PROTECTED:
+        child = _with_labels(parent, child, is_container, mapping)
     if child.control & DACL_PROTECTED:
         return child
     inherited = inherited_aces(
@@ -239,10 +281,37 @@ def propagate(
         if not inherited:
             return child
         return child.replace(dacl=Acl(inherited), control=child.control | DACL_PRESENT | DACL_AUTO_INHERITED)
+    if _would_move(child.dacl):
+        return child.replace(control=child.control | DACL_PROTECTED)
     explicit = [ace for ace in child.dacl if not ace.flags & INHERITED]
     return child.replace(
         dacl=child.dacl.with_aces((*explicit, *inherited)), control=child.control | DACL_AUTO_INHERITED
     )
+
+
+def _would_move(dacl: Acl) -> bool:
+    """Whether an inherited allow or deny entry stands in front of an explicit one."""
+    seen = False
+    for ace in dacl:
+        if ace.type in ALLOW_TYPES or ace.type in DENY_TYPES:
+            if ace.flags & INHERITED:
+                seen = True
+            elif seen:
+                return True
+    return False
+
+
+def _with_labels(
+    parent: SecurityDescriptor, child: SecurityDescriptor, is_container: bool, mapping: GenericMapping
+) -> SecurityDescriptor:
+    """The child with the labels that it inherits now instead of those that it had inherited."""
+    labels = [ace for ace in parent.sacl or () if ace.type == LABEL]
+    inherited = inherited_aces(labels, is_container=is_container, owner=child.owner, group=child.group, mapping=mapping)
+    old = child.sacl if child.sacl is not None else Acl()
+    kept = [ace for ace in old if ace.type != LABEL or not ace.flags & INHERITED]
+    if not inherited and len(kept) == len(old):
+        return child
+    return child.replace(sacl=old.with_aces((*kept, *inherited)), control=child.control | SACL_AUTO_INHERITED)
 
 
 def propagate_tree(
@@ -250,27 +319,29 @@ def propagate_tree(
     tree: Mapping[tuple[str, ...], tuple[SecurityDescriptor, bool]],
     *,
     mapping: GenericMapping = FILE,
+    labels: bool = False,
 ) -> dict[tuple[str, ...], SecurityDescriptor]:
-    """What propagation from ``root`` would make of everything below it.
+    """What propagation from ``root`` would make of everything below it, by :func:`propagate`.
 
     Args:
         root: the descriptor of the root, as it is to be.
         tree: for each path below the root (a tuple of names) its descriptor and whether it is a directory.
         mapping: of files.
+        labels: whether the label was set too.
 
     Returns:
         The descriptor of each path. What lies below a protected directory is untouched, as is an entry whose parent
-        is not in ``tree``.
+        is not in ``tree``. A directory that is only now marked protected counts as protected.
     """
     result: dict[tuple[str, ...], SecurityDescriptor] = {}
     reached: dict[tuple[str, ...], SecurityDescriptor] = {(): root}
     for path in sorted(tree, key=len):
         descriptor, is_container = tree[path]
         parent = reached.get(path[:-1])
-        if parent is None or descriptor.control & DACL_PROTECTED:
+        if parent is None:
             result[path] = descriptor
             continue
-        result[path] = propagate(parent, descriptor, is_container=is_container, mapping=mapping)
-        if is_container:
+        result[path] = propagate(parent, descriptor, is_container=is_container, mapping=mapping, labels=labels)
+        if is_container and not result[path].control & DACL_PROTECTED:
             reached[path] = result[path]
     return result

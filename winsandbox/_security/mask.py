@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from .errors import SecurityDataError, is_number, shown
+
 __all__ = [
     "ACCESS_SYSTEM_SECURITY",
     "DELETE",
@@ -96,6 +98,9 @@ class GenericMapping:
     """What the four generic rights mean for one type of object (GENERIC_MAPPING, winnt.h).
 
     ``write_mask`` is derived: the rights that a write-restricted token must also be granted by its restricting SIDs.
+
+    Raises:
+        SecurityDataError: one of the four is no number of 32 bits.
     """
 
     read: int
@@ -105,6 +110,9 @@ class GenericMapping:
     write_mask: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for value in (self.read, self.write, self.execute, self.all):
+            if not is_number(value, 0xFFFFFFFF):
+                raise SecurityDataError(f"the access mask {shown(value)} of a generic right is no number of 32 bits")
         write = _ALWAYS_WRITE | (self.write & ~(self.read | self.execute))
         object.__setattr__(self, "write_mask", write)
 

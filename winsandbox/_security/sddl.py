@@ -7,25 +7,44 @@ letters of types, flags, rights and SIDs in any case, those of parts and lists i
 lists' letters and entries, in front of an entry's type, flags, rights and SID, and behind a SID of two letters.
 
 Written the way Windows writes: a mask that has a name of its own by it (FA, KR, ...), else by the letters of its
-bits if every bit has letters, else in hex; a SID by its two letters where they mean the same on each machine.
+bits if every bit has letters (of no bits: nothing), else in hex; a SID by its two letters where they mean the same on
+each machine. Conditions (XA, XD, XU, ZA) are in ``conditional``, resource attributes (RA) in ``claims``.
 
-What SDDL cannot say, or what is not offered here, is an error and never a silent change: conditional entries
-(XA, XD, XU, ZA) and resource attributes (RA), whose text is a language of its own, types that are not interpreted,
-bytes behind the SID. All of them are carried unchanged by the binary form. Control bits other than protection and
-auto-inheritance have no text (as on Windows) and are left out.
+Windows refuses an audit entry in a DACL (recorded as above). Here an entry that allows or denies in a SACL is refused
+as well: it would have no effect, and who writes it means something else.
+
+What SDDL cannot say is an error and never a silent change: types without a name, entries in the wrong list, bytes
+behind the SID that are no condition or attribute. All of them are carried unchanged by the binary form. Control bits
+other than protection and auto-inheritance have no text (as on Windows) and are left out.
 """
 
 from __future__ import annotations
 
 import re
-import uuid
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from .ace import OBJECT_TYPES, Ace, ObjectPart
-from .acl import Acl
+from . import claims, conditional, conditional_text
+from .ace import LABEL, OBJECT_TYPES, Ace, ObjectPart, unchecked
+from .acl import MAX_ACL_SIZE, Acl, too_large
 from .errors import SecurityDataError
+from .sddl_names import (
+    ALL_BITS,
+    BITS,
+    CONTROL,
+    FLAGS,
+    LABEL_BITS,
+    MASK_NAMES,
+    PLACES,
+    PRESENT,
+    RIGHTS,
+    TYPE_NAMES,
+    TYPES,
+    USUAL_FLAGS,
+)
 from .sid import Sid
+from .sid import parse as parse_sid
 
 __all__ = ["Parts", "format_ace", "format_parts", "parse_ace", "parse_parts"]
 
@@ -40,87 +59,31 @@ class Parts(NamedTuple):
     sacl: Acl | None
 
 
-_TYPES: Final = {
-    "A": 0x00,
-    "D": 0x01,
-    "AU": 0x02,
-    "AL": 0x03,
-    "OA": 0x05,
-    "OD": 0x06,
-    "OU": 0x07,
-    "OL": 0x08,
-    "ML": 0x11,
-    "SP": 0x13,
-    "TL": 0x14,
-}
-_TYPE_NAMES: Final = {value: name for name, value in _TYPES.items()}
-_NOT_OFFERED_TEXT: Final = "{} entries (conditions, resource attributes) are read in binary only"
-_NOT_OFFERED: Final = ("XA", "XD", "XU", "ZA", "RA", "FL")
+class _Expression(NamedTuple):
+    """What follows the SID in some types, and is their data in binary."""
 
-# In the order in which Windows writes them.
-_FLAGS: Final = {
-    "OI": 0x01,
-    "CI": 0x02,
-    "NP": 0x04,
-    "IO": 0x08,
-    "ID": 0x10,
-    "CR": 0x20,
-    "SA": 0x40,
-    "FA": 0x80,
-}
+    parse: Callable[[str, int, Sid | None], tuple[bytes, int]]
+    text: Callable[[bytes], str]
 
-_USUAL_FLAGS: Final = {"": 0, "ID": 0x10, "OICI": 0x3, "OICIID": 0x13, "OICIIO": 0xB, "OICIIOID": 0x1B}
 
-# Bit order, which is the order in which Windows writes them.
-_BITS: Final = {
-    "CC": 0x1,
-    "DC": 0x2,
-    "LC": 0x4,
-    "SW": 0x8,
-    "RP": 0x10,
-    "WP": 0x20,
-    "DT": 0x40,
-    "LO": 0x80,
-    "CR": 0x100,
-    "SD": 0x10000,
-    "RC": 0x20000,
-    "WD": 0x40000,
-    "WO": 0x80000,
-    "GA": 0x10000000,
-    "GX": 0x20000000,
-    "GW": 0x40000000,
-    "GR": 0x80000000,
+_CONDITION: Final = _Expression(conditional.parse, conditional_text.text)
+_EXPRESSIONS: Final = {
+    **{TYPES[name]: _CONDITION for name in ("XA", "XD", "XU", "ZA")},
+    TYPES["RA"]: _Expression(claims.parse, claims.text),
 }
-_WHOLE: Final = {
-    "FA": 0x1F01FF,
-    "FR": 0x120089,
-    "FW": 0x120116,
-    "FX": 0x1200A0,
-    "KA": 0xF003F,
-    "KR": 0x20019,
-    "KW": 0x20006,
-    "KX": 0x20019,
-}
-_LABEL_BITS: Final = {"NW": 0x1, "NR": 0x2, "NX": 0x4}
-_RIGHTS: Final = {**_BITS, **_WHOLE, **_LABEL_BITS}
-_NAMES: Final = {value: name for name, value in reversed([*_BITS.items(), *_WHOLE.items()])}
-_ALL_BITS: Final = sum(_BITS.values())
 
 _NULL_ACL: Final = "NO_ACCESS_CONTROL"
 _RUN: Final = re.compile(r"(?:\([^()]*+\) *+)*+")
 _ENTRY: Final = re.compile(r"\(([^()]*)\)")
+_HEAD: Final = re.compile(r"\(([^();]*);([^();]*);([^();]*);([^();]*);([^();]*);([^();]*);")
+_TAIL: Final = re.compile(r"[\t-\r ]*\) *")
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _LONGEST_REMEMBERED: Final = 256
 # A SID up to the next part or the end. The look-ahead settles "0x1D:", where D could be a digit or the next part.
 _SID: Final = re.compile(r" *([Ss]-[0-9A-Fa-fxX-]+|[A-Za-z]{2})(?= *(?:[OGDS]:|\Z))")
 _ACL_FLAGS: Final = re.compile(r" *(?:P|AR|AI|NO_ACCESS_CONTROL)* *")
 _ONE_FLAG: Final = re.compile(r"P|AR|AI|NO_ACCESS_CONTROL")
 _NUMBER: Final = re.compile(r"0[xX]([0-9a-fA-F]{1,16})|([1-9][0-9]{0,19})|0([0-7]{0,21})")
-
-_PRESENT: Final = {"D": 0x0004, "S": 0x0010}
-_CONTROL: Final = {
-    "D": {"P": 0x1000, "AR": 0x0100, "AI": 0x0400},
-    "S": {"P": 0x2000, "AR": 0x0200, "AI": 0x0800},
-}
 
 
 def parse_parts(text: str, domain: Sid | None = None) -> Parts:
@@ -153,21 +116,43 @@ def parse_parts(text: str, domain: Sid | None = None) -> Parts:
             sids[part] = _sid(found[1], domain, found.start(1))
             at = found.end()
             continue
-        control |= _PRESENT[part]
+        control |= PRESENT[part]
         found = _ACL_FLAGS.match(text, at)
         is_null = False
         for flag in _ONE_FLAG.findall(found[0]) if found else ():
             if flag == _NULL_ACL:
                 is_null = True
             else:
-                control |= _CONTROL[part][flag]
+                control |= CONTROL[part][flag]
         if found:
             at = found.end()
         aces, at = _aces(text, at, domain)
         if is_null and aces:
             raise SecurityDataError(f"{_NULL_ACL} and entries exclude each other", f"position {at}")
-        acls[part] = None if is_null else Acl(aces)
+        acls[part] = None if is_null else _acl(aces, part, len(text))
     return Parts(sids.get("O"), sids.get("G"), control, acls.get("D"), acls.get("S"))
+
+
+def _acl(aces: list[Ace], part: str, letters: int) -> Acl:
+    if not PLACES[part].issuperset([ace[0] for ace in aces]):
+        for index, ace in enumerate(aces):
+            try:
+                _placed(ace, part)
+            except SecurityDataError as error:
+                raise error.within(f"ACE {index} of the {part}ACL") from None
+    acl = Acl(aces)
+    # Adding the sizes up takes as long as reading a short text, and a letter stands for less than 32 bytes.
+    if letters > MAX_ACL_SIZE // 32 and acl.size > MAX_ACL_SIZE:
+        raise too_large(acl.size, len(acl)).within(f"{part}ACL")
+    return acl
+
+
+def _placed(ace: Ace, part: str) -> None:
+    """Refuse an entry in the wrong list, as Windows refuses audit entries in a DACL. Those of types that have no text
+    are refused for that.
+    """
+    if ace.type in TYPE_NAMES and ace.type not in PLACES[part]:
+        raise SecurityDataError(f"{TYPE_NAMES[ace.type]} entries cannot stand in a {part}ACL")
 
 
 def parse_ace(text: str, domain: Sid | None = None) -> Ace:
@@ -184,58 +169,103 @@ def parse_ace(text: str, domain: Sid | None = None) -> Ace:
 
 def _aces(text: str, at: int, domain: Sid | None) -> tuple[list[Ace], int]:
     """The entries at ``at`` and the position behind them."""
-    found = _RUN.match(text, at)
-    run = found[0] if found is not None else ""
     aces: list[Ace] = []
-    if run:
-        bodies = _ENTRY.findall(run) if " " in run else run[1:-1].split(")(")
-        try:
+    while True:
+        found = _RUN.match(text, at)
+        run = found[0] if found is not None else ""
+        if run:
+            aces += _plain(run, at, domain)
+            at += len(run)
+        if not text.startswith("(", at):
+            return aces, at
+        ace, at = _with_expression(text, at, domain)
+        aces.append(ace)
+
+
+def _plain(run: str, at: int, domain: Sid | None) -> list[Ace]:
+    """A run of entries without parentheses in them, which stands at ``at``."""
+    if not run.isascii():  # upper() makes ASCII of a few other letters
+        raise SecurityDataError("only ASCII characters can stand in an entry", f"position {at}")
+    aces: list[Ace] = []
+    bodies = _ENTRY.findall(run) if " " in run else run[1:-1].split(")(")
+    try:
+        if domain is None:
+            # Whole entries are remembered: the descriptors of a tree repeat them. Long ones are not, so that nobody
+            # can fill the memory through the cache.
             for body in bodies:
-                # Whole entries are remembered: the descriptors of a tree repeat them. Long ones are not, so that
-                # nobody can fill the memory through the cache.
-                known = domain is None and len(body) <= _LONGEST_REMEMBERED
-                aces.append(_ace(body) if known else _read_ace(body, domain))
-        except SecurityDataError as error:
-            starts = [entry.start() for entry in _ENTRY.finditer(run)]
-            raise error.within(f"position {at + starts[len(aces)]}") from None
-    at += len(run)
-    if text.startswith("(", at):
-        kind = text[at + 1 : at + 12].partition(";")[0].strip(" ").upper()
-        if kind in _NOT_OFFERED:
-            raise SecurityDataError(_NOT_OFFERED_TEXT.format(kind), f"position {at}")
-        raise SecurityDataError("parentheses inside an entry, or none at its end", f"position {at}")
-    return aces, at
+                aces.append(_remembered(body) if len(body) <= _LONGEST_REMEMBERED else _read(body))
+        else:
+            for body in bodies:
+                aces.append(_read(body, domain))
+    except SecurityDataError as error:
+        starts = [entry.start() for entry in _ENTRY.finditer(run)]
+        raise error.within(f"position {at + starts[len(aces)]}") from None
+    return aces
 
 
-def _read_ace(body: str, domain: Sid | None) -> Ace:
+def _read(body: str, domain: Sid | None = None) -> Ace:
     """One entry from what stands between its parentheses."""
-    if not body.isascii():  # upper() makes ASCII of a few other letters
-        raise SecurityDataError("only ASCII characters can stand in an entry")
     fields = body.split(";")
-    name = fields[0].lstrip(" ").upper()
-    if name in _NOT_OFFERED or len(fields) == 7:
-        raise SecurityDataError(_NOT_OFFERED_TEXT.format(name[:8]))
+    kind = TYPES.get(fields[0])
+    if kind is None:
+        kind = _kind(fields[0])
+    if kind in _EXPRESSIONS:
+        raise SecurityDataError(f"{TYPE_NAMES[kind]} entries have an expression in parentheses behind the SID")
     if len(fields) != 6:
         raise SecurityDataError("expected (type;flags;rights;object;inherited object;SID)")
-    _, flags, rights, object_guid, inherited_guid, sid = fields
-    kind = _TYPES.get(name)
+    return _made(kind, fields, domain, b"")
+
+
+_remembered: Final = lru_cache(maxsize=4096)(_read)
+
+
+def _with_expression(text: str, at: int, domain: Sid | None) -> tuple[Ace, int]:
+    """The entry at ``at``, which has parentheses in it, and the position behind it and the blanks that follow."""
+    head = _HEAD.match(text, at)
+    if head is None or not head[0].isascii():
+        raise SecurityDataError("parentheses inside an entry, or none at its end", f"position {at}")
+    try:
+        kind = _kind(head[1])
+        expression = _EXPRESSIONS.get(kind)
+        if expression is None:
+            raise SecurityDataError(f"{TYPE_NAMES[kind]} entries have no expression behind the SID")
+        data, end = expression.parse(text, head.end(), domain)
+        ace = _made(kind, head.groups(), domain, data)
+    except SecurityDataError as error:
+        raise error.within(f"entry at position {at}") from None
+    tail = _TAIL.match(text, end)
+    if tail is None:
+        raise SecurityDataError("expected the end of the entry", f"position {end}")
+    return ace, tail.end()
+
+
+def _kind(name: str) -> int:
+    kind = TYPES.get(name.lstrip(" ").upper())
     if kind is None:
-        raise SecurityDataError(f"unknown ACE type {fields[0][:8]!r}")
+        raise SecurityDataError(f"unknown ACE type {name[:8]!r}")
+    return kind
+
+
+def _made(kind: int, fields: Sequence[str], domain: Sid | None, data: bytes) -> Ace:
+    _, flags_text, rights, object_guid, inherited_guid, sid = fields
     object_part = None
     if kind in OBJECT_TYPES:
         first, second = _guid(object_guid), _guid(inherited_guid)
         object_part = ObjectPart((first is not None) | (second is not None) << 1, first, second)
-    elif (object_guid + inherited_guid).strip(" "):
-        raise SecurityDataError(f"{name} entries have no object type")
-    sid = sid.lstrip(" ")
-    if not sid[2:].strip(" "):
-        sid = sid[:2]
-    return Ace(kind, _flags(flags.lstrip(" ")), _mask(rights.lstrip(" ")), Sid.parse(sid, domain), b"", object_part)
-
-
-@lru_cache(maxsize=4096)
-def _ace(body: str) -> Ace:
-    return _read_ace(body, None)
+    elif (object_guid or inherited_guid) and (object_guid + inherited_guid).strip(" "):
+        raise SecurityDataError(f"{TYPE_NAMES[kind]} entries have no object type")
+    flags = USUAL_FLAGS.get(flags_text)
+    if flags is None:
+        flags = _flags(flags_text.lstrip(" "))
+    mask = RIGHTS.get(rights)
+    if mask is None:
+        mask = _remembered_mask(rights) if len(rights) <= _LONGEST_REMEMBERED else _mask(rights)
+    if " " in sid:
+        sid = sid.lstrip(" ")
+        if not sid[2:].strip(" "):
+            sid = sid[:2]
+    trustee = parse_sid(sid) if domain is None else Sid.parse(sid, domain)
+    return unchecked((kind, flags, mask, trustee, data, object_part))
 
 
 def _sid(text: str, domain: Sid | None, at: int) -> Sid:
@@ -246,12 +276,9 @@ def _sid(text: str, domain: Sid | None, at: int) -> Sid:
 
 
 def _flags(text: str) -> int:
-    value = _USUAL_FLAGS.get(text)
-    if value is not None:
-        return value
     value = 0
     for index in range(0, len(text), 2):
-        bit = _FLAGS.get(text[index : index + 2].upper())
+        bit = FLAGS.get(text[index : index + 2].upper())
         if bit is None:
             raise SecurityDataError(f"unknown ACE flag {text[index : index + 2]!r}")
         value |= bit
@@ -259,9 +286,7 @@ def _flags(text: str) -> int:
 
 
 def _mask(text: str) -> int:
-    bits = _RIGHTS.get(text)
-    if bits is not None:
-        return bits
+    text = text.lstrip(" ")
     found = _NUMBER.fullmatch(text)
     if found is not None:
         hexadecimal, decimal, octal = found.groups()
@@ -271,22 +296,34 @@ def _mask(text: str) -> int:
         return value
     value = 0
     for index in range(0, len(text), 2):
-        bits = _RIGHTS.get(text[index : index + 2].upper())
+        bits = RIGHTS.get(text[index : index + 2].upper())
         if bits is None:
             raise SecurityDataError(f"unknown right {text[index : index + 2]!r}")
         value |= bits
     return value
 
 
+_remembered_mask: Final = lru_cache(maxsize=1024)(_mask)
+
+
 def _guid(text: str) -> bytes | None:
     if not text.strip(" "):
         return None
-    try:
-        if len(text) != 36:
-            raise ValueError(text)
-        return uuid.UUID(text).bytes_le
-    except ValueError:
-        raise SecurityDataError(f"not a GUID: {text[:40]!r}") from None
+    if _GUID.fullmatch(text) is None:
+        raise SecurityDataError(f"not a GUID: {text[:40]!r}")
+    return _swapped(bytes.fromhex(text.replace("-", "")))
+
+
+def _guid_text(guid: bytes | None) -> str:
+    if guid is None:
+        return ""
+    digits = _swapped(guid).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _swapped(guid: bytes) -> bytes:
+    """A GUID's first three numbers are little-endian as stored and big-endian in text."""
+    return guid[3::-1] + guid[5:3:-1] + guid[7:5:-1] + guid[8:]
 
 
 def format_parts(parts: Parts) -> str:
@@ -301,15 +338,16 @@ def format_parts(parts: Parts) -> str:
     if parts.group is not None:
         words.append(f"G:{parts.group.alias or parts.group}")
     for part, acl in (("D", parts.dacl), ("S", parts.sacl)):
-        if not parts.control & _PRESENT[part]:
+        if not parts.control & PRESENT[part]:
             continue
         words.append(part + ":")
-        words += [flag for flag, bit in _CONTROL[part].items() if parts.control & bit]
+        words += [flag for flag, bit in CONTROL[part].items() if parts.control & bit]
         if acl is None:
             words.append(_NULL_ACL)
             continue
         for index, ace in enumerate(acl):
             try:
+                _placed(ace, part)
                 words.append(format_ace(ace))
             except SecurityDataError as error:
                 raise error.within(f"ACE {index} of the {part}ACL") from None
@@ -322,37 +360,38 @@ def format_ace(ace: Ace) -> str:
     Raises:
         SecurityDataError: it has no text here.
     """
-    name = _TYPE_NAMES.get(ace.type)
-    if name is None or ace.sid is None or ace.data:
-        raise SecurityDataError(f"an ACE of type {ace.type:#x} with {len(ace.data)} more bytes has no SDDL text here")
+    name = TYPE_NAMES.get(ace.type)
+    expression = _EXPRESSIONS.get(ace.type)
+    if name is None or ace.sid is None or (ace.data and expression is None):
+        raise SecurityDataError(f"an ACE of type {ace.type:#x} with {len(ace.data)} more bytes has no SDDL text")
+    behind = "" if expression is None else ";" + expression.text(ace.data)
     object_text = inherited_text = ""
     if ace.object_part is not None:
         flags, first, second = ace.object_part
         if flags != ((first is not None) | (second is not None) << 1):
             raise SecurityDataError(f"object flags {flags:#x} have no SDDL text")
-        object_text = str(uuid.UUID(bytes_le=first)) if first else ""
-        inherited_text = str(uuid.UUID(bytes_le=second)) if second else ""
-    rights = _label_text(ace.mask) if name == "ML" else _mask_text(ace.mask)
+        object_text, inherited_text = _guid_text(first), _guid_text(second)
+    rights = _label_text(ace.mask) if ace.type == LABEL else _mask_text(ace.mask)
     sid = ace.sid.alias or ace.sid
-    return f"({name};{_flags_text(ace.flags)};{rights};{object_text};{inherited_text};{sid})"
+    return f"({name};{_flags_text(ace.flags)};{rights};{object_text};{inherited_text};{sid}{behind})"
 
 
 @lru_cache(maxsize=256)
 def _flags_text(flags: int) -> str:
-    return "".join(name for name, bit in _FLAGS.items() if flags & bit)
+    return "".join(name for name, bit in FLAGS.items() if flags & bit)
 
 
 @lru_cache(maxsize=1024)
 def _mask_text(mask: int) -> str:
-    name = _NAMES.get(mask)
+    name = MASK_NAMES.get(mask)
     if name is not None:
         return name
-    if mask and not mask & ~_ALL_BITS:
-        return "".join(name for name, bit in _BITS.items() if mask & bit)
+    if not mask & ~ALL_BITS:  # of no bits too: the field is empty
+        return "".join(name for name, bit in BITS.items() if mask & bit)
     return f"{mask:#x}"
 
 
 def _label_text(mask: int) -> str:
-    if mask and not mask & ~0x7:
-        return "".join(name for name, bit in _LABEL_BITS.items() if mask & bit)
+    if not mask & ~0x7:
+        return "".join(name for name, bit in LABEL_BITS.items() if mask & bit)
     return f"{mask:#x}"

@@ -1,7 +1,8 @@
 """Security identifiers: text, binary, and the two-letter names that SDDL has for them.
 
 Binary form: MS-DTYP 2.4.2.2 (revision 1, at most 15 sub-authorities, a 48-bit big-endian authority, little-endian
-sub-authorities). Text form: MS-DTYP 2.4.2.1; an authority of 2**32 or more is written in hex with twelve digits.
+sub-authorities). Text form: MS-DTYP 2.4.2.1; an authority of 2**32 or more is written in hex with twelve digits, as
+that grammar wants. (Windows itself leaves the leading zeros out and has capital letters; both are read.)
 Two-letter names: Microsoft Learn, "SID Strings"; the numbers behind them: "Well-known SIDs" and winnt.h.
 
 A SID without sub-authorities is legal in binary (RtlValidSid asks only for at most 15), so ``S-1-5`` is read and
@@ -52,7 +53,8 @@ LABEL_AUTHORITY: Final = 16  # SECURITY_MANDATORY_LABEL_AUTHORITY
 _TEXT: Final = re.compile(r"[Ss]-1-(0[xX][0-9a-fA-F]{1,12}|[0-9]{1,15})((?:-(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}))*)")
 _LONGEST_TEXT: Final = 256  # 15 sub-authorities of 10 digits need 191 characters
 
-_HEAD: Final = struct.Struct(">BBHI")  # revision, count, authority in two parts
+# Revision, count, an authority below 256, sub-authorities.
+_USUAL: Final = tuple(struct.Struct(f"<BB5xB{count}I") for count in range(MAX_SUBAUTHORITIES + 1))
 _TAILS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MAX_SUBAUTHORITIES + 1))
 
 
@@ -165,9 +167,8 @@ _new: Final = object.__new__
 _put_raw: Final[Callable[[Sid, bytes], None]] = Sid.raw.__set__  # type: ignore[attr-defined, misc]
 
 
-@lru_cache(maxsize=4096)
 def from_raw(raw: bytes) -> Sid:
-    """The Sid of bytes that were checked already. Cached: the descriptors of a tree repeat the same few SIDs."""
+    """The Sid of bytes that were checked already."""
     sid = _new(Sid)
     _put_raw(sid, raw)
     return sid
@@ -202,16 +203,16 @@ def sid_at(data: bytes, offset: int, end: int) -> Sid:
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Sid:
     # What nearly every SID looks like, read without the regular expression. int() also takes signs, blanks and other
-    # scripts' digits, hence the test before it.
-    if len(text) <= _LONGEST_TEXT and text.startswith("S-1-") and text.isascii():
-        numbers = text[4:].split("-")
-        count = len(numbers) - 1
-        if count <= MAX_SUBAUTHORITIES and all(map(str.isdigit, numbers)):
-            authority, *subauthorities = map(int, numbers)
-            try:
-                return from_raw(_HEAD.pack(1, count, 0, authority) + _TAILS[count].pack(*subauthorities))
-            except struct.error:
-                pass  # a number above 32 bits: a large authority, or a mistake that is said in words below
+    # scripts' digits, hence the tests before it.
+    numbers = text[4:]
+    only_digits = len(text) <= _LONGEST_TEXT and numbers.isascii() and numbers.replace("-", "").isdigit()
+    if only_digits and text.startswith("S-1-"):
+        parts = numbers.split("-")
+        count = len(parts) - 1
+        try:
+            return from_raw(_USUAL[count].pack(1, count, *map(int, parts)))
+        except (ValueError, IndexError, struct.error):
+            pass  # two dashes, too many numbers, one above 32 bits, a large authority: the careful form tells
     return _parse_in(text, None)
 
 

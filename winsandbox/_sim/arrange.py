@@ -136,7 +136,7 @@ class Arranging:
         """Replace the descriptor of this one object; owner and group are the user where the text names none."""
         with self._machine.lock:
             node = self._link(path).node
-            node.descriptor = self._machine.stored(sddl)
+            node.descriptor = self._machine.stored(sddl, path)
             node.changed = self._machine.filetime()
 
     def tree(self, path: str, *, descriptors: bool = False) -> dict[str, str]:
@@ -170,6 +170,9 @@ class Arranging:
 
         Every object inherits from the directory that it lies in, as if the user had made it there. The content of
         ``.git`` *files* and of ``commondir`` is kept, because they say where a repository really is.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: `source` is no directory.
         """
         with self._machine.lock:
             return mirror.take(self._machine, source, at, sddl)

@@ -15,7 +15,7 @@ from .._security.descriptor import SecurityDescriptor
 if TYPE_CHECKING:
     from .machine import Machine
 
-__all__ = ["DATA_DRIVE", "PROFILE", "SYSTEM_DRIVE", "expand", "install", "make_profile", "with_user"]
+__all__ = ["DATA_DRIVE", "PROFILE", "SYSTEM_DRIVE", "expand", "install", "make_profile", "null_device", "with_user"]
 
 _FULL: Final = "(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 _SYSTEM_FILES: Final = (
@@ -106,6 +106,14 @@ _SUBKEYS: Final = (
     r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run",
     r"HKLM\SYSTEM\CurrentControlSet\Services",
 )
+
+
+@lru_cache(maxsize=1)
+def null_device() -> bytes:
+    r"""Of ``\\Device\\Null``: Everyone may read and write it. Low processes too: not measured; it errs towards open."""
+    return SecurityDescriptor.from_sddl(
+        "O:BAG:SYD:(A;;0x12019f;;;WD)(A;;FA;;;SY)(A;;FA;;;BA)(A;;0x1200a9;;;RC)S:(ML;;NW;;;LW)"
+    ).to_bytes()
 
 
 def with_user(sddl: str, user: str) -> str:

@@ -173,6 +173,7 @@ class Disk:
         self.kind: VolumeKind = "remote" if remote else kind
         self.remote = remote
         self.acls = descriptor is not None
+        self.streams = self.acls  # what stands for FAT here has neither
         self.flags = _NAMES_KEPT | (_NTFS_FEATURES if self.acls else 0)
         # Numbers as NTFS gives them: the root is record 5, records of ordinary files follow behind the reserved
         # ones; the sequence number in the upper 16 bits makes a reused record another identity. Never reused here.

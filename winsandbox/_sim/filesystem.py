@@ -10,6 +10,7 @@ from __future__ import annotations
 import ntpath
 from typing import TYPE_CHECKING, Final
 
+from .. import _rights
 from .._host import (
     ATTRIBUTE_READONLY,
     REPARSE_MOUNT_POINT,
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 _REPARSES: Final = 63  # so many links in one path, then ERROR_CANT_RESOLVE_FILENAME
 _MOST_LINKS: Final = 1024
 
-# What CreateFileW asks for besides, whatever its caller says.
-WIN32_ACCESS: Final = mask.SYNCHRONIZE | mask.FILE_READ_ATTRIBUTES
+WIN32_ACCESS: Final = _rights.WIN32
 
 
 class FileObject:
@@ -117,7 +117,7 @@ class FileSystem:
                 last = index == len(parts) - 1
                 directory = link.node if link is not None else None
                 if directory is None or not directory.directory:
-                    raise WinError(3, function, given)
+                    raise WinError(_rights.BELOW_FILE.winerror, function, given, message=_rights.BELOW_FILE.text)
                 self.monitor.traverse(directory, token, function, given)
                 name, stream = names.split_stream(part, function) if last else (part, "")
                 names.check(name, function)
@@ -129,6 +129,8 @@ class FileSystem:
                     if leads is not None:
                         break
             if leads is None:
+                if stream and directory is not None and not directory.volume.streams:
+                    raise WinError(_rights.NO_STREAMS.winerror, function, given, message=_rights.NO_STREAMS.text)
                 return directory, name, stream, link
             hops += 1
             if hops > _REPARSES:
@@ -172,16 +174,17 @@ class FileSystem:
         node = link.node
         if link.pending:
             raise WinError(5, function, path_of(link), message="it is being deleted", status=0xC0000056)
-        if directory is not None and directory != node.directory:
-            raise WinError(267 if directory else 5, function, path_of(link))
+        if directory is not None and (kind := _rights.kind(directory=node.directory, wanted=directory)) is not None:
+            raise WinError(kind.winerror, function, path_of(link), message=kind.text)
         if stream and (node.streams is None or names.folded(stream) not in node.streams):
             raise WinError(2, function, path_of(link))
         granted = self.monitor.open(link, token, access, function)
-        if node.attributes & ATTRIBUTE_READONLY and not node.directory:
-            changes = mask.FILE_WRITE_DATA | mask.FILE_APPEND_DATA
-            if mask.FILE.map(access) & changes:
-                raise WinError(5, function, path_of(link), message="the file is read-only")
-            granted &= ~changes
+        readonly = bool(node.attributes & ATTRIBUTE_READONLY)
+        obstacle = _rights.opening(mask.FILE.map(access), directory=node.directory, readonly=readonly)
+        if obstacle is not None:
+            raise WinError(obstacle.winerror, function, path_of(link), message=obstacle.text)
+        if readonly and not node.directory:
+            granted &= ~(mask.FILE_WRITE_DATA | mask.FILE_APPEND_DATA)
         self.monitor.share(link, stream, granted, share, function)
         return FileObject(self, link, stream, granted, share, token)
 
@@ -267,12 +270,14 @@ class FileSystem:
             if node.streams is not None:
                 node.streams.pop(names.folded(opened.stream), None)
             return
-        if node.attributes & ATTRIBUTE_READONLY and not readonly:
-            raise WinError(5, function, path, message="it is read-only", status=0xC0000121)
-        if link.parent is None:
-            raise WinError(5, function, path, message="it is the root of a volume", status=0xC0000121)
-        if node.children:
-            raise WinError(145, function, path)
+        obstacle = _rights.deleting(
+            volume=link.parent is None,
+            readonly=bool(node.attributes & ATTRIBUTE_READONLY) and not readonly,
+            empty=lambda: not node.children,
+        )
+        if obstacle is not None:
+            status = 0xC0000121 if obstacle.winerror == 5 else None  # STATUS_CANNOT_DELETE
+            raise WinError(obstacle.winerror, function, path, message=obstacle.text, status=status)
         link.pending = True
 
     def unlink(self, link: Link) -> None:
@@ -368,7 +373,7 @@ class FileSystem:
     def read(self, opened: FileObject, size: int) -> bytes:
         """From the handle's position on."""
         opened.need(mask.FILE_READ_DATA, "ReadFile")
-        if opened.node.directory:
+        if opened.node.directory and not opened.stream:
             raise WinError(1, "ReadFile", path_of(opened.link))
         content = self._content(opened)
         data = bytes(content[opened.position : opened.position + size])
@@ -385,7 +390,7 @@ class FileSystem:
         opened.need(mask.FILE_WRITE_DATA | mask.FILE_APPEND_DATA, "WriteFile")
         node = opened.node
         stored = stream(node, opened.stream)
-        if node.directory or stored is None:
+        if stored is None or (node.directory and not opened.stream):
             raise WinError(1, "WriteFile", path_of(opened.link))
         if not opened.granted & mask.FILE_WRITE_DATA:
             opened.position = len(stored)

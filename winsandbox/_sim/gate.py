@@ -6,9 +6,9 @@ import itertools
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from .._host import Handle
+from .._host import Files, Handle, Processes, Tokens
 from ..errors import WinError
 
 if TYPE_CHECKING:
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from .machine import Machine
 
 __all__ = ["Caller", "SimulatedCrash"]
+
+
+# What is counted, and so can be made to fail: the protocol's calls but for those that look at the caller alone, each
+# name that is listed, each SQL statement; "all" counts each of them.
+_UNCOUNTED: Final = frozenset({"current", "known_folders", "environment", "has_console", "in_job_with_ui_limits"})
+KINDS: Final = (
+    frozenset(name for part in (Files, Tokens, Processes) for name in vars(part) if not name.startswith("_"))
+    - _UNCOUNTED
+    - {"clock", "time", "random"}
+) | {"all", "current_token", "entry", "sql"}
 
 
 class SimulatedCrash(BaseException):
@@ -89,15 +99,23 @@ class Caller:
 
     def fail(self, kind: str, n: int, winerror: int) -> None:
         """Make the n-th operation of `kind` from now on fail once."""
-        self._planned[(kind, self.counts[kind] + n)] = winerror
+        self._plan(kind, n, winerror)
 
     def meanwhile(self, kind: str, n: int, action: Callable[[], object]) -> None:
         """Do something just before the n-th operation of `kind` from now on."""
-        self._planned[(kind, self.counts[kind] + n)] = action
+        self._plan(kind, n, action)
 
     def crash_at(self, kind: str, n: int) -> None:
         """Make the process end at the n-th operation of `kind` from now on."""
-        self._planned[(kind, self.counts[kind] + n)] = None
+        self._plan(kind, n, None)
+
+    def _plan(self, kind: str, n: int, what: int | Callable[[], object] | None) -> None:
+        """ValueError where it could never come to that: a test would pass without having tested anything."""
+        if kind not in KINDS:
+            raise ValueError(f"there is no operation {kind!r} to go wrong; there are: {', '.join(sorted(KINDS))}")
+        if n < 1:
+            raise ValueError(f"operations are counted from 1, not {n}")
+        self._planned[(kind, self.counts[kind] + n)] = what
 
     def crash(self) -> None:
         """End the calling process now, as TerminateProcess does from outside."""

@@ -222,6 +222,38 @@ class SimulatedFile:
         self.close()
 
 
+class NullFile(SimulatedFile):
+    """The null device: what is written to it is gone, and there is nothing to read."""
+
+    def __init__(self, record: ProcessRecord) -> None:
+        self._record = record
+        self._opened = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Nothing."""
+        self._record.check()
+        return b""
+
+    def write(self, data: bytes | str) -> int:
+        """Gone."""
+        self._record.check()
+        return len(data)
+
+    def seek(self, position: int) -> None:
+        """No position to go to."""
+
+    def truncate(self) -> None:
+        """No end to set."""
+
+    def delete(self) -> None:
+        """Winerror 87: a device stays."""
+        raise WinError(87, "SetFileInformationByHandle", "NUL")
+
+    def set_security(self, sddl: str) -> None:
+        """Winerror 5: it belongs to the system."""
+        raise WinError(5, "SetSecurityInfo", "NUL")
+
+
 class SpawnedProcess:
     """A process that a simulated program started."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -39,6 +40,8 @@ class SimulatedHost(Arranging):
 
     Args:
         user: the name of the user and of his profile.
+        user_sid: his SID, such as the one that ``whoami /user`` prints where the descriptors for `recorded` come from:
+            with it they speak of this user. None: one that is made up.
         administrator: a member of Administrators; filtered by UAC unless ``elevated``, or ``uac`` is off.
         elevated: started with "Run as administrator"; only an administrator is.
         uac: whether User Account Control is on.
@@ -51,19 +54,22 @@ class SimulatedHost(Arranging):
         job_ui_limits: whether the caller runs in a job that lets no nested job have limits of the user interface.
         environment: the caller's variables, over those that Windows sets.
         stdin: what the caller's own standard input holds.
-        recorded: descriptors by path, as SDDL recorded elsewhere; missing directories are made.
+        recorded: descriptors by path, as SDDL recorded elsewhere (``(Get-Acl PATH).Sddl``); missing directories are
+            made. The SIDs in it are taken as they are, but for the letter U, which stands for the user: so give
+            `user_sid` too, or write U for it.
         seed: of everything random.
         patience: real seconds without any event after which simulated time goes on although a caller's thread is busy;
             five times as many where a program waits for a pipe.
 
     Raises:
-        ValueError: ``elevated`` without ``administrator``.
+        ValueError: ``elevated`` without ``administrator``; text that is no SID or no SDDL, with its path.
     """
 
     def __init__(
         self,
         *,
         user: str = "alice",
+        user_sid: str | None = None,
         administrator: bool = False,
         elevated: bool = False,
         uac: bool = True,
@@ -89,7 +95,8 @@ class SimulatedHost(Arranging):
         self._integrity = integrity
         self._already_sandboxed = already_sandboxed
         self._has_logon = logon
-        self._machine = Machine(user, seed=seed, patience=patience, developer_mode=developer_mode)
+        sid = None if user_sid is None else Sid.parse(user_sid)
+        self._machine = Machine(user, user_sid=sid, seed=seed, patience=patience, developer_mode=developer_mode)
         machine = self._machine
         machine.add_disk("C:", descriptor=defaults.expand(defaults.SYSTEM_DRIVE, str(machine.user)))
         machine.add_disk("D:", descriptor=defaults.expand(defaults.DATA_DRIVE, str(machine.user)))
@@ -148,6 +155,8 @@ class SimulatedHost(Arranging):
                 environment=self._environment,
                 cwd=machine.profile,
             )
+            if self.console:
+                record.console = record.pid
             machine.processes[record.pid] = record
         self._caller = Caller(machine, record)
         machine.callers.append(self._caller)
@@ -221,6 +230,7 @@ class SimulatedHost(Arranging):
                 argv=argv or ("program",),
                 environment=self._environment,
                 cwd=machine.profile,
+                console=self._caller.process.console,
             )
             record.streams = [self._standard_stream(number) for number in (0, 1, 2)]
             machine.processes[record.pid] = record
@@ -276,7 +286,11 @@ class SimulatedHost(Arranging):
     # What goes wrong
 
     def fail(self, kind: str, n: int, winerror: int) -> None:
-        """Make the n-th operation of `kind` (a key of :attr:`counts`) from now on fail, once, with `winerror`."""
+        """Make the n-th operation of `kind` (a key of :attr:`counts`) from now on fail, once, with `winerror`.
+
+        Raises:
+            ValueError: no such kind, or an `n` below 1. So do the two below.
+        """
         self._caller.fail(kind, n, winerror)
 
     def meanwhile(self, kind: str, n: int, action: Callable[[], object]) -> None:
@@ -371,21 +385,50 @@ class SimulatedHost(Arranging):
         filesystem: str | None = None,
         sddl: str | None = None,
     ) -> None:
-        """Mount a volume at `letter` (``E:``): NTFS with the descriptor of a data drive, or FAT without ACLs."""
+        """Mount a volume at `letter` (``E:``): NTFS with the descriptor of a data drive, or FAT without ACLs.
+
+        Raises:
+            ValueError: no drive letter with its colon, or one that is taken (``C:`` and ``D:`` are from the start).
+        """
+        letter = self._free_letter(letter)
         descriptor = defaults.expand(sddl or defaults.DATA_DRIVE, str(self._machine.user)) if acls else None
         name = filesystem or ("NTFS" if acls else "FAT32")
-        self._machine.add_disk(letter.upper(), descriptor=descriptor, filesystem=name, kind=kind)
+        self._machine.add_disk(letter, descriptor=descriptor, filesystem=name, kind=kind)
+
+    def remove_volume(self, letter: str) -> None:
+        """Take a volume away, or a mapped or SUBST letter, as when a stick is pulled; ``C:`` stays.
+
+        Raises:
+            ValueError: there is none, or it is the system drive.
+        """
+        roots = self._machine.filesystem.roots
+        taken = sorted(root for root in roots if len(root) == 2 and root != "C:")
+        if letter.upper() not in taken:
+            raise ValueError(f"there is no {letter!r} to take away; there are {', '.join(taken)}")
+        del roots[letter.upper()]
 
     def add_share(self, path: str, *, letter: str | None = None, sddl: str | None = None) -> None:
         r"""Make a share ``\\server\share``, and map it to a letter. It does not see restricting SIDs."""
+        if not re.fullmatch(r"\\\\[^\\/:]+\\[^\\/:]+", path):
+            raise ValueError(rf"a share is written \\server\share, not {path!r}")
+        letter = None if letter is None else self._free_letter(letter)
         descriptor = defaults.expand(sddl or defaults.DATA_DRIVE, str(self._machine.user))
         disk = self._machine.add_disk(path, descriptor=descriptor, remote=True)
         if letter is not None:
-            self._machine.filesystem.mount(letter.upper(), disk.node.link())
+            self._machine.filesystem.mount(letter, disk.node.link())
 
     def subst(self, letter: str, path: str) -> None:
         """Let `letter` lead to a directory, as SUBST does."""
-        self._machine.filesystem.mount(letter.upper(), self._link(path))
+        self._machine.filesystem.mount(self._free_letter(letter), self._link(path))
+
+    def _free_letter(self, letter: str) -> str:
+        """``E:``, or ValueError: what is mounted under another name is never found, and hides nothing that is there."""
+        taken = sorted(root for root in self._machine.filesystem.roots if len(root) == 2)
+        if not re.fullmatch("[A-Za-z]:", letter):
+            raise ValueError(f"a drive is written as a letter with its colon, such as 'E:', not {letter!r}")
+        if letter.upper() in taken:
+            raise ValueError(f"{letter.upper()} is taken; there are {', '.join(taken)}")
+        return letter.upper()
 
     def add_key(self, path: str, sddl: str | None = None) -> None:
         r"""Make a registry key, ``HKCU\Software\...``."""

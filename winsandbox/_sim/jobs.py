@@ -33,6 +33,11 @@ Program = Callable[["SimulatedProcess"], "int | None"]
 StreamObject = DescriptorEnd | NullEnd | FileObject
 
 _NOT_ENOUGH_QUOTA: Final = 1816
+DEFAULT_DESKTOP: Final = "Default"
+# What keeps a process off the console of the one that starts it. Without a window there is a console all the same, but
+# one of the process's own.
+NEW_CONSOLE: Final = 0x8000000 | 0x10  # CREATE_NO_WINDOW, CREATE_NEW_CONSOLE
+DETACHED: Final = 0x8  # DETACHED_PROCESS
 CONTROL_BREAK_EXIT: Final = 0xC000013A  # STATUS_CONTROL_C_EXIT
 DLL_INIT_FAILED: Final = 0xC0000142  # what a process ends with that cannot get its desktop
 
@@ -55,6 +60,8 @@ class ProcessRecord:
         cwd: str = "C:\\",
         jobs: Sequence[JobObject] = (),
         flags: int = 0,
+        desktop: str = DEFAULT_DESKTOP,
+        console: int = 0,
     ) -> None:
         self.machine = machine
         self.token = token
@@ -65,6 +72,8 @@ class ProcessRecord:
         self.jobs = tuple(jobs)
         self.flags = flags
         self.identity: ProcessId = machine.new_process_id()
+        self.desktop = desktop
+        self.console = console  # the pid of the process that it was made for; 0: none
         self.exit_code: int | None = None
         self.descriptor = machine.process_descriptor(token.token)
         self.files: set[FileObject] = set()
@@ -294,9 +303,13 @@ def start(
     jobs: Sequence[JobObject],
     flags: int = 0,
     opener: SimulatedToken,
-    desktop: bool = True,
+    desktop: str | None = DEFAULT_DESKTOP,
+    console: int = 0,
 ) -> ProcessRecord:
     """Start the program at `image`; `opener` is who opens its file. The streams become the process's own.
+
+    `desktop` is None where the process cannot be connected to the one that was asked for; `console` is its starter's,
+    which it shares unless `flags` say otherwise.
 
     Winerror 2 or 3 where there is no such file, 5 where it may not be executed, 193 where it is no program, 267 where
     the working directory is none.
@@ -329,13 +342,17 @@ def start(
             cwd=cwd,
             jobs=jobs,
             flags=flags,
+            desktop=desktop or "",
+            console=0 if flags & DETACHED else console,
         )
+        if flags & NEW_CONSOLE:
+            record.console = record.pid
         record.streams = list(streams)
         machine.processes[record.pid] = record
         for job in jobs:
             job.joined(record)
         machine.started += 1
-        record.start(program if desktop else _no_desktop)
+        record.start(_no_desktop if desktop is None else program)
         return record
 
 

@@ -15,6 +15,7 @@ from .._host import ProcessId, VolumeKind
 from .._security import ace, mask
 from .._security.acl import Acl
 from .._security.descriptor import SecurityDescriptor
+from .._security.errors import SecurityDataError
 from .._security.sid import Sid
 from ..errors import WinError
 from . import accounts, defaults, names
@@ -41,12 +42,14 @@ _EPOCH = 1767225600.0
 class Machine:
     """Volumes, accounts, processes, named objects, the clock. ``lock`` guards all of it."""
 
-    def __init__(self, user: str, *, seed: int, patience: float, developer_mode: bool) -> None:
+    def __init__(
+        self, user: str, *, user_sid: Sid | None = None, seed: int, patience: float, developer_mode: bool
+    ) -> None:
         self.lock = threading.RLock()
         self.clock = Clock(threading.Condition(self.lock), _EPOCH, patience)
         self.random = random.Random(seed)
         self.user_name = user
-        self.user: Sid = accounts.user_sid()
+        self.user: Sid = accounts.user_sid() if user_sid is None else user_sid
         self.system = accounts.system_token()
         self.plain = accounts.user_token(self.user, None)
         self.monitor = Monitor()
@@ -88,8 +91,11 @@ class Machine:
         return process_descriptor(token)
 
     def forget_process(self, record: ProcessRecord) -> None:
-        """A process has ended."""
+        """A process has ended. Who ended a calling process from outside has crashed it: its handles and jobs go too."""
         self.processes.pop(record.pid, None)
+        for caller in list(self.callers):
+            if caller.process is record:
+                caller.crash()
 
     def caller_ended(self, caller: Caller) -> None:
         """A calling process has ended: whoever waits in it must notice."""
@@ -149,7 +155,7 @@ class Machine:
             node = found.node if found is not None else self._add(node, part, directory=True, as_user=as_user).node
         node = self._through(node, path)
         if sddl is not None and node.descriptor is not None:
-            node.descriptor = self.stored(sddl)
+            node.descriptor = self.stored(sddl, path)
         return node
 
     def _through(self, node: Node, path: str) -> Node:
@@ -179,7 +185,7 @@ class Machine:
             node.size = 0
         node.modified = node.changed = self.filetime()
         if sddl is not None and node.descriptor is not None:
-            node.descriptor = self.stored(sddl)
+            node.descriptor = self.stored(sddl, path)
         return link
 
     def _add(self, parent: Node, name: str, *, directory: bool, as_user: bool) -> Link:
@@ -199,9 +205,12 @@ class Machine:
         """A descriptor that a program passes, as bytes; U stands for the user."""
         return SecurityDescriptor.from_sddl(defaults.with_user(sddl, str(self.user))).to_bytes()
 
-    def stored(self, sddl: str) -> bytes:
+    def stored(self, sddl: str, path: str) -> bytes:
         """A descriptor given as text, as NTFS keeps it; U in it stands for the user."""
-        given = parse(defaults.expand(sddl, str(self.user)))
+        try:
+            given = parse(defaults.expand(sddl, str(self.user)))
+        except SecurityDataError as error:
+            raise error.within(f"the descriptor of {path}") from None
         return self.filesystem.shared(given.replace(dacl=_mapped(given.dacl), sacl=given.sacl).to_bytes())
 
     # Real files

@@ -31,6 +31,9 @@ def take(machine: Machine, source: str | os.PathLike[str], at: str, sddl: str | 
     read is left out.
     """
     base = os.path.realpath(source)
+    if not os.path.isdir(base):
+        wrong = FileNotFoundError if not os.path.exists(base) else NotADirectoryError
+        raise wrong(f"{os.fspath(source)} is no directory here; there is nothing to mirror")
     top = machine.add_directory(at, sddl, as_user=True)
     known: dict[tuple[int, int], Node] = {}
     pending = [(base, top)]

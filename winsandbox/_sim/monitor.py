@@ -1,6 +1,7 @@
 """Who may: the access rules of the file system in one place, each answer from ``_security.access``.
 
-Beyond the access check itself (MS-DTYP 2.5.3.2) the file system adds, from MS-FSA 2.1.5.1.2.1 and 2.1.4.12:
+Beyond the access check itself (MS-DTYP 2.5.3.2) the file system adds, from MS-FSA 2.1.5.1.2.1 and 2.1.4.12 (what an
+operation asks for, and what a directory gives, stands in ``_rights``, where ``explain`` has it from too):
 
 * DELETE on an object is granted when its *parent* grants FILE_DELETE_CHILD, which is no write right: a write-restricted
   token passes there without its restricting SIDs. FILE_READ_ATTRIBUTES likewise through FILE_LIST_DIRECTORY.
@@ -19,6 +20,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from .. import _rights
 from .._host import SHARE_DELETE, SHARE_READ, SHARE_WRITE
 from .._security import access, mask
 from .._security.descriptor import SecurityDescriptor
@@ -81,35 +83,26 @@ class Monitor:
     def open(self, link: Link, token: SimulatedToken, desired: int, function: str) -> int:
         """The access that an open of an existing object gets; winerror 5 where it is refused."""
         desired = mask.FILE.map(desired)
-        granted = self.node(link.node, token, desired)
-        through = self._through_parent(link, token, desired) if granted is None or desired & mask.MAXIMUM_ALLOWED else 0
-        if granted is not None:
-            return granted | through
-        rest = desired & ~through
-        if through and not rest:
-            return through
-        granted = self.node(link.node, token, rest) if through else None
+        above = link.parent
+        granted, through = _rights.combined(
+            desired,
+            lambda wanted: self.node(link.node, token, wanted),
+            None if above is None else lambda right: self.node(above, token, right) is not None,
+        )
         if granted is None:
-            raise WinError(5, function, path_of(link), message=self.why(link.node, token, rest))
-        return granted | through
+            raise WinError(5, function, path_of(link), message=self.why(link.node, token, desired & ~through))
+        return granted
 
-    def _through_parent(self, link: Link, token: SimulatedToken, desired: int) -> int:
-        """Which of the rights asked for the parent directory gives."""
-        if link.parent is None:
-            return 0
-        everything = desired & mask.MAXIMUM_ALLOWED
-        given = 0
-        for wanted, right in (
-            (mask.DELETE, mask.FILE_DELETE_CHILD),
-            (mask.FILE_READ_ATTRIBUTES, mask.FILE_LIST_DIRECTORY),
-        ):
-            if (desired & wanted or everything) and self.node(link.parent, token, right) is not None:
-                given |= wanted
-        return given
+    def demand(self, descriptor: bytes, token: SimulatedToken, desired: int, function: str, path: str) -> None:
+        """Winerror 5, with the reason, where `descriptor` refuses."""
+        desired = mask.FILE.map(desired)
+        if self.check(descriptor, token, desired) is None:
+            reason = access.check(parse(descriptor), token.model, desired).reason
+            raise WinError(5, function, path, message=f"Access is denied: {reason}")
 
     def add_entry(self, directory: Node, name: str, token: SimulatedToken, *, container: bool, function: str) -> None:
         """Whether a name may be added to `directory`: FILE_ADD_SUBDIRECTORY for directories, else FILE_ADD_FILE."""
-        right = mask.FILE_ADD_SUBDIRECTORY if container else mask.FILE_ADD_FILE
+        right = _rights.to_add(container=container)
         if self.node(directory, token, right) is None:
             path = path_of(directory.link()).rstrip("\\") + "\\" + name
             raise WinError(5, function, path, message=self.why(directory, token, right))

@@ -40,6 +40,8 @@ _CREATE_SUB_KEY: Final = 0x4
 _QUERY_VALUE: Final = 0x1
 _TERMINATE: Final = 0x1
 
+_LONG: Final = {"HKEY_CURRENT_USER": "HKCU", "HKEY_LOCAL_MACHINE": "HKLM"}
+
 # Named pipes' built-in list: SYSTEM, Administrators and the creator may do everything, Everyone and Anonymous read.
 _PIPE: Final = "O:{user}G:{user}D:(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;{user})(A;;FR;;;WD)(A;;FR;;;AN)"
 
@@ -156,6 +158,7 @@ class OpenProcess:
         if not self.granted & _TERMINATE:
             raise WinError(5, "TerminateProcess")
         self._target.end(code)
+        self._record.check()  # it does not return to who ended himself, or the host whose job he is in
 
 
 class Objects:
@@ -173,8 +176,9 @@ class Objects:
 
     def add_key(self, path: str, sddl: str | None = None) -> Key:
         """Make a key and those above it; a hive's own descriptor is passed on where `sddl` is None."""
-        hive, *rest = path.split("\\")
-        key = self.hives[folded(hive)]
+        key, rest = self._hive(path)
+        if key is None:
+            raise ValueError(f"{path!r} begins with no hive of the model: {', '.join(sorted(self.hives))}")
         for index, name in enumerate(rest):
             child = key.children.get(folded(name))
             if child is None:
@@ -185,10 +189,15 @@ class Objects:
             key = child
         return key
 
+    def _hive(self, path: str) -> tuple[Key | None, list[str]]:
+        """The hive that a path begins with, by its short or long name, and the names behind it."""
+        hive, *rest = path.split("\\")
+        short = folded(hive)
+        return self.hives.get(_LONG.get(short, short)), rest
+
     def open_key(self, path: str, record: ProcessRecord, wanted: int) -> RegistryHandle:
         """RegOpenKeyExW."""
-        hive, *rest = path.split("\\")
-        key = self.hives.get(folded(hive))
+        key, rest = self._hive(path)
         for name in rest:
             key = key.children.get(folded(name)) if key is not None else None
         if key is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SimProcesses"]
 
-_NO_CONSOLE_OF_CALLER: Final = 0x8000000 | 0x10 | 0x8  # CREATE_NO_WINDOW, CREATE_NEW_CONSOLE, DETACHED_PROCESS
+_NO_CONSOLE_OF_CALLER: Final = jobs.NEW_CONSOLE | jobs.DETACHED
 _NEW_GROUP: Final = 0x200
 _DESKTOP: Final = mask.GenericMapping(0x20041, 0x200BE, 0x20100, 0xF01FF)
 _DESKTOP_USE: Final = 0x83  # read and write objects, create windows: what user32 needs to start
@@ -170,6 +170,7 @@ class SimProcesses:
                     flags=request.flags,
                     opener=token,
                     desktop=self._desktop(request.desktop, token),
+                    console=self._caller.process.console,
                 )
             except BaseException:
                 for stream in streams:
@@ -178,17 +179,18 @@ class SimProcesses:
                 raise
             return Started(self._caller.own(ProcessObject(record)), record.pid)
 
-    def _desktop(self, name: str | None, token: SimulatedToken) -> bool:
-        """Whether a process with `token` can be connected to the desktop."""
+    def _desktop(self, name: str | None, token: SimulatedToken) -> str | None:
+        """The desktop that a process with `token` is connected to, or None where it cannot be."""
         if name is None:
-            return True
+            return self._caller.process.desktop
         bare = _bare(name)
-        if bare == "DEFAULT":
-            return True
+        if bare == jobs.DEFAULT_DESKTOP.upper():
+            return jobs.DEFAULT_DESKTOP
         desktop = self._machine.desktops.get(bare)
         if desktop is None:
-            return False
-        return self._machine.monitor.check(desktop.descriptor, token, _DESKTOP_USE, _DESKTOP) is not None
+            return None
+        granted = self._machine.monitor.check(desktop.descriptor, token, _DESKTOP_USE, _DESKTOP)
+        return None if granted is None else desktop.name
 
     def wait(self, process: Handle, timeout: float | None) -> bool:
         """Simulated seconds."""
@@ -239,9 +241,9 @@ class SimProcesses:
             self._machine.desktops[_bare(name)] = desktop
             return self._caller.own(desktop)
 
-    def in_job_with_ui_limits(self) -> bool | None:
+    def job_refuses_ui_limits(self) -> bool | None:
         """As the host was made."""
-        self._caller.alive("in_job_with_ui_limits")
+        self._caller.alive("job_refuses_ui_limits")
         return self._host.job_ui_limits
 
     # The caller and the clock

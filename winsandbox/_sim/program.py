@@ -33,6 +33,7 @@ class SimulatedProcess(FileCalls):
         cwd: the working directory; may be set.
         pid: the process id.
         stdin, stdout, stderr: the standard streams.
+        desktop: the name of its desktop: ``"Default"`` is the user's.
     """
 
     def __init__(self, record: ProcessRecord) -> None:
@@ -40,6 +41,7 @@ class SimulatedProcess(FileCalls):
         self.argv = record.argv
         self.env = Environment(record.environment)
         self.pid = record.pid
+        self.desktop = record.desktop
         self.stdin = StandardStream(record, 0)
         self.stdout = StandardStream(record, 1)
         self.stderr = StandardStream(record, 2)
@@ -76,6 +78,8 @@ class SimulatedProcess(FileCalls):
                     streams=streams,
                     jobs=self._record.jobs,
                     opener=self.token,
+                    desktop=self.desktop,
+                    console=self._record.console,
                 )
             except BaseException:
                 for stream in streams:
@@ -141,6 +145,12 @@ class SimulatedProcess(FileCalls):
         """Give memory back."""
         with self._step():
             self._record.free(size)
+
+    def console_processes(self) -> list[int]:
+        """GetConsoleProcessList: the processes on this one's console; none where it has no console."""
+        with self._step():
+            mine = self._record.console
+            return [pid for pid, other in sorted(self._machine.processes.items()) if mine and other.console == mine]
 
     def exit(self, code: int = 0) -> None:
         """End the process at once."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ntpath
 from typing import TYPE_CHECKING, Final
 
+from .. import _rights
+from .._asked import DISKS, device
 from .._host import (
     ATTRIBUTE_READONLY,
     REPARSE_MOUNT_POINT,
@@ -16,12 +18,11 @@ from .._host import (
 )
 from .._security import mask
 from .._security.descriptor import SecurityDescriptor
-from ..environment import folded
 from ..errors import WinError
-from . import names
+from . import defaults, names
 from .disk import Node, Reparse, size
 from .filesystem import WIN32_ACCESS, FileObject
-from .handles import SimulatedFile
+from .handles import NullFile, SimulatedFile
 from .tokens import CREATE_SYMBOLIC_LINK, SimulatedToken
 
 if TYPE_CHECKING:
@@ -76,12 +77,17 @@ class FileCalls:
         rights = (rights if access is None else access) | WIN32_ACCESS
         made = None if descriptor is None else self._sddl(descriptor)
         with self._step():
-            full = self._path(path, "CreateFileW")
-            if folded(ntpath.basename(full)) == "NUL":
-                raise WinError(2, "CreateFileW", path, message="write to the null device with stdout of a spawn")
             filesystem = self._machine.filesystem
+            if name := self._device(path):
+                if name != "NUL":
+                    disk = DISKS.fullmatch(name) is not None
+                    raise WinError(5 if disk else 2, "CreateFileW", path, message="a device that the model has not")
+                filesystem.monitor.demand(defaults.null_device(), self.token, rights, "CreateFileW", path)
+                return NullFile(self._record)
+            full = self._path(path, "CreateFileW")
             directory, name, stream, link = filesystem.find(full, self.token, "CreateFileW", follow=True)
             missing = link is None or (stream != "" and link.node.stream(stream) is None)
+            container = None if stream else False  # NTFS has named streams on directories too
             if link is not None and first == "x" and not (stream and missing):
                 raise WinError(80, "CreateFileW", path)
             if missing and first == "r":
@@ -103,9 +109,10 @@ class FileCalls:
                 return SimulatedFile(self._record, opened)
             if missing:
                 # A new stream of an existing file takes the right to write data to the file, nothing of the directory.
-                filesystem.open(link, self.token, rights | mask.FILE_WRITE_DATA, share=share, directory=False).closed()
+                right = rights | mask.FILE_WRITE_DATA
+                filesystem.open(link, self.token, right, share=share, directory=container).closed()
                 link.node.add_stream(stream)
-            opened = filesystem.open(link, self.token, rights, stream=stream, share=share, directory=False)
+            opened = filesystem.open(link, self.token, rights, stream=stream, share=share, directory=container)
             result = SimulatedFile(self._record, opened)
             if first == "w":
                 filesystem.truncate(opened)
@@ -165,19 +172,24 @@ class FileCalls:
 
     def listdir(self, path: str = ".") -> list[str]:
         """The names in a directory."""
-        with self._opened(path, mask.FILE_LIST_DIRECTORY, "FindFirstFileW", directory=True, follow=True) as opened:
-            return [entry.name for entry in self._machine.filesystem.entries(opened)]
+        function = "FindFirstFileW"
+        try:
+            with self._opened(path, mask.FILE_LIST_DIRECTORY, function, directory=True, follow=True) as opened:
+                return [entry.name for entry in self._machine.filesystem.entries(opened)]
+        except FileNotFoundError as error:
+            # What is asked for is "path\\*": a path that is not there, where other calls miss a file.
+            raise WinError(3, function, path) from error
 
     def remove(self, path: str) -> None:
         """Delete a file, or a link (a junction too), never what it leads to."""
-        with self._opened(path, mask.DELETE, "DeleteFileW") as opened:
+        with self._opened(path, _rights.REMOVE, "DeleteFileW", bare=True) as opened:
             if opened.node.directory and opened.node.reparse is None:
                 raise WinError(5, "DeleteFileW", path)
             self._machine.filesystem.delete(opened)
 
     def rmdir(self, path: str) -> None:
         """Delete an empty directory, or a junction."""
-        with self._opened(path, mask.DELETE, "RemoveDirectoryW", directory=True) as opened:
+        with self._opened(path, _rights.REMOVE, "RemoveDirectoryW", directory=True, bare=True) as opened:
             self._machine.filesystem.delete(opened)
 
     def rename(self, source: str, target: str) -> None:
@@ -249,7 +261,13 @@ class FileCalls:
         return Step(self._record)
 
     def _path(self, path: str, function: str, *, directory: bool = False) -> str:
+        if self._device(path):
+            raise WinError(267 if directory else 87, function, path, message="it is the name of a device")
         return names.win32(path, self.cwd, function, directory=directory)
+
+    def _device(self, path: str) -> str:
+        """The device that a name leads to whatever directory it stands in, or ""."""
+        return device(path if path.startswith("\\\\?\\") else path.replace("/", "\\"))
 
     def _sddl(self, text: str) -> bytes:
         return self._machine.descriptor(text)
@@ -262,8 +280,10 @@ class FileCalls:
         *,
         directory: bool | None = None,
         follow: bool = False,
+        bare: bool = False,
     ) -> _Opened:
-        return _Opened(self, path, access, function, directory, follow)
+        """`bare`: nothing is asked for besides `access`."""
+        return _Opened(self, path, access if bare else access | WIN32_ACCESS, function, directory, follow)
 
     def _new_name(self, path: str, function: str) -> tuple[Node, str]:
         """The directory and the name for something that is to appear at `path`."""
@@ -275,7 +295,7 @@ class FileCalls:
 
     def _move(self, source: str, target: str, *, replace: bool) -> None:
         function = "MoveFileExW"
-        with self._opened(source, mask.DELETE, function) as opened:
+        with self._opened(source, _rights.REMOVE, function, bare=True) as opened:
             directory, name = self._new_name(target, function)
             self._machine.filesystem.rename(opened, directory, name, self.token, replace=replace, function=function)
 
@@ -347,7 +367,7 @@ class _Opened:
             self._opened = filesystem.open(
                 link,
                 process.token,
-                self._access | WIN32_ACCESS,
+                self._access,
                 stream=stream,
                 share=SHARE_ALL,
                 directory=self._directory,

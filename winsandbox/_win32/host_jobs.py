@@ -1,6 +1,8 @@
 """WindowsHost's jobs: everything that a spawn starts is in one, and ends with it.
 
-Kill on close is always set, so the tree ends with its owner, even if that is killed; breakaway is never allowed.
+Kill on close is always set, so the tree ends with its owner, even if that is killed; breakaway is never allowed. So is
+"die on unhandled exception": a program that crashes ends with the exception's code, instead of showing a dialog that on
+an invisible desktop nobody could close.
 Sources: Microsoft Learn, "Job Objects", "Nested Jobs", "JOBOBJECT_EXTENDED_LIMIT_INFORMATION structure",
 "JOBOBJECT_ASSOCIATE_COMPLETION_PORT structure".
 """
@@ -79,7 +81,7 @@ class HostJobs:
         try:
             information = JOBOBJECT_EXTENDED_LIMIT_INFORMATION()
             basic = information.BasicLimitInformation
-            flags = JobLimit.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+            flags = JobLimit.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JobLimit.JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION
             if limits.memory is not None:
                 flags |= JobLimit.JOB_OBJECT_LIMIT_JOB_MEMORY
                 information.JobMemoryLimit = _within(limits.memory, 8 * ctypes.sizeof(ctypes.c_size_t))
@@ -156,7 +158,7 @@ class HostJobs:
             limit_hit=hit,
         )
 
-    def in_job_with_ui_limits(self) -> bool | None:
+    def job_refuses_ui_limits(self) -> bool | None:
         # "AssignProcessToJobObject function": a process that is in a job already can be put only into one without UI
         # limits; and a child is in its parent's job. Unless that job lets its children go: then it cannot be told.
         inside = ctypes.c_int32()
