@@ -472,6 +472,6 @@ TestGrants = Grants.TestCase
 # Finding the shortest sequence takes minutes; the laws name the object and the entry anyway.
 TestGrants.settings = settings(
     phases=[Phase.explicit, Phase.generate] if not DEEP else list(Phase),
-    max_examples=400 if DEEP else 50,
+    max_examples=200 if DEEP else 50,
     stateful_step_count=50 if DEEP else 40,
 )
