@@ -21,7 +21,32 @@ See README.md for what this protects and what it does not. Importing works, and 
 #   _security/           the security model: SIDs, ACLs, access check, inheritance; pure
 #   _win32/              the bindings; the only place with ctypes
 
-from __future__ import annotations
+# First of all, and before any other module is imported: `python -m` imports this file before __main__, and without -P
+# the working directory comes first on sys.path, so that a dataclasses.py or typing.py left there by a sandboxed child
+# would be run, unsandboxed, by the imports below. That is also why there is no `from __future__` here: it imports a
+# module of that name. What this leaves open: what Python's own start imports (runpy and what it needs), the packages
+# around a vendored copy, and a directory of this package's own name.
+import sys
+
+
+def _started_as_command() -> bool:
+    """Whether this is ``python -m`` looking for this package: then, and only then, argv[0] is "-m"."""
+    if sys.argv[:1] != ["-m"]:
+        return False
+    words = iter(sys.orig_argv[1:])
+    for word in words:
+        flags, found, name = word.partition("m")
+        if found and flags[:1] == "-" and set(flags[1:]) <= set("bBdEhiIOqRsSuvVx"):
+            return (name or next(words, "")) in (__name__, __name__ + ".__main__")
+    return False
+
+
+if not sys.flags.safe_path and _started_as_command():
+    sys.stderr.write(
+        "winsandbox: started without -P. Python would import modules from the working directory, where a sandboxed "
+        f"command may have put its own. Use: python -P -m {__name__} ...\n"
+    )
+    raise SystemExit(125)
 
 from typing import TYPE_CHECKING
 

@@ -4,16 +4,15 @@
 
 Exit codes. `run`: the child's own; 124 when --timeout ended it, 125 for a failure of winsandbox itself, 126 for a
 command that cannot be started, 127 for one that is not found. The others: 0; 1 for "denied", "different" or "not
-proven"; 2 for wrong usage or a wrong policy; 125 for a failure.
+proven"; 2 for wrong usage or a wrong policy (125 in `run`); 125 for a failure.
 """
 
 from __future__ import annotations
 
 import sys
 
-# Before anything else is imported here: without -P the working directory comes first on sys.path, and a file that a
-# sandboxed child left there under the name of a standard module would be run, unsandboxed. What it leaves open: Python
-# itself and the package's __init__ have imported modules by now; this makes sure that nobody gets used to it.
+# The package's __init__ refuses `python -m` without -P, before it imports anything. This refuses the other ways here
+# (runpy, a vendored copy under -m of the package around it), too late for what was imported by then.
 if not sys.flags.safe_path:
     sys.stderr.write(
         "winsandbox: started without -P. Python would import modules from the working directory, where a sandboxed "
@@ -22,9 +21,10 @@ if not sys.flags.safe_path:
     raise SystemExit(125)
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import CommandNotFound, CommandRefused, PolicyError, SandboxError, SpawnError
@@ -61,8 +61,34 @@ def _fail(error: object, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose exit code for wrong usage can be chosen."""
+
+    usage_code = 2
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of that kind")
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not (number := _number(text)):
+        raise argparse.ArgumentTypeError("nothing can be done in 0 seconds")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -P -m {__package__}",
         description="Run commands on Windows so that they can write only where they were allowed to.",
         epilog="On other systems check, plan, enforcement and simulate work on a model of Windows.",
@@ -70,15 +96,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winsandbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, call: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def add(name: str, call: Callable[[argparse.Namespace], int], text: str) -> _Parser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(call=call)
         return command
 
     run = add("run", _run, "run a command in a sandbox")
     _policy_options(run)
-    run.add_argument("--cwd", metavar="DIR", help="working directory (the first root)")
-    run.add_argument("--timeout", type=float, metavar="SECONDS", help="end the whole tree after that time")
+    run.usage_code = FAILED  # 2 would be taken for the command's own
+    run.add_argument("--cwd", metavar="DIR", help="working directory, from the first root (the first root itself)")
+    run.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="end the whole tree after that time")
     run.add_argument("--require", choices=("best-effort", "full", "proven"), default="full")
     run.add_argument("--keep", choices=("forever", "session"), default="forever", help="what happens to the grants")
     run.add_argument("--report", action="store_true", help="print what is enforced to stderr before the command runs")
@@ -119,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--force", action="store_true", help="even under a running sandbox, whose writes then fail")
     prune = state(add("prune", _prune, "forget grants that were not used for a while"))
     verbose(prune)
-    prune.add_argument("--days", type=float, default=30.0, help="unused for so many days (30)")
+    prune.add_argument("--days", type=_number, default=30.0, help="unused for so many days (30)")
     recover = state(add("recover", _recover, "finish or undo what a crash left half done"))
     verbose(recover)
     recover.add_argument(
@@ -131,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     doctor.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
     audit = add("audit", _audit, "look for places that Everyone may write")
-    audit.add_argument("--time-limit", type=float, default=2.0, metavar="SECONDS")
+    audit.add_argument("--time-limit", type=_seconds, default=2.0, metavar="SECONDS")
     audit.add_argument("--json", action="store_true")
     from ._trying import add_prove, add_simulate
 
@@ -205,17 +232,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     target = _target(arguments)
     sandbox = Sandbox(target.policy, state_dir=arguments.state_dir, host=target.host)
     plan, disk = sandbox.plan(), sandbox.measure()
-    data = plan.to_dict() | {"mapping": target.mapping, "disk": [survey.to_dict() for survey in disk]}
+    data = plan.to_dict() | target.to_dict() | {"disk": [survey.to_dict() for survey in disk]}
     return _show(arguments, data, "\n".join((target.to_text() + plan.to_text(), survey_text(disk))).rstrip())
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from .explain import explain
 
+    if not arguments.path:
+        return _fail("check takes a path, and this one is empty", 2)
     target = _target(arguments)
     path = target.add(arguments.path)
     decision = explain(target.policy, path, arguments.access, host=target.host, state_dir=arguments.state_dir)
-    _show(arguments, decision.to_dict() | {"mapping": target.mapping}, target.to_text() + decision.to_text())
+    _show(arguments, decision.to_dict() | target.to_dict(), target.to_text() + decision.to_text())
     return 0 if decision.allowed else 1
 
 
@@ -224,7 +253,7 @@ def _enforcement(arguments: argparse.Namespace) -> int:
 
     target = _target(arguments)
     enforcement = Sandbox(target.policy, state_dir=arguments.state_dir, host=target.host).enforcement
-    return _show(arguments, enforcement.to_dict(), target.to_text() + enforcement.to_text())
+    return _show(arguments, enforcement.to_dict() | target.to_dict(), target.to_text() + enforcement.to_text())
 
 
 def _grants(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 On Windows that is this machine. Elsewhere it is a model of Windows that holds the metadata of the given directories, so
 that a policy can be checked where it is written: ``/home/me/project`` becomes ``C:\\home\\me\\project``, and both are
-printed.
+printed. The roots of a policy file are looked for the other way round.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ntpath
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ._asked import device
 from ._paths import is_at_or_below, normal
@@ -28,17 +28,24 @@ if TYPE_CHECKING:
     from .testing import SimulatedHost
 
 
+# A Linux tree has no Windows access lists. Its roots get in the model what a folder has that its user made in his
+# profile, where most projects lie: there he may change its label, which integrity="low" needs.
+_OWN_FOLDER: Final = "O:UG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;FA;;;U)"
+
+
 @dataclass(slots=True)
 class Target:
-    """A policy and where it is asked about. ``model`` is None for this machine; ``mapping`` is real -> model path.
+    """A policy and where it is asked about.
 
-    ``real_roots``: whether the roots were named by paths of this machine.
+    ``model`` is None for this machine; ``mapping`` is real -> model path; ``real_roots``: whether the roots were named
+    by paths of this machine; ``remarks`` say how far the model is real.
     """
 
     policy: Policy
     model: SimulatedHost | None = None
     mapping: dict[str, str] = field(default_factory=dict)
     real_roots: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def host(self) -> Host | None:
@@ -47,10 +54,10 @@ class Target:
 
     def translate(self, path: str) -> str:
         """A path as the user writes it -> as the host knows it."""
-        if _windows(path):
+        if not path or _windows(path):
             return path
         if self.model is None:
-            return os.path.abspath(path)
+            return absolute(path, os.getcwd())
         real = os.path.abspath(path)
         for source, at in self.mapping.items():
             if real == source or real.startswith(source.rstrip(os.sep) + os.sep):
@@ -59,7 +66,7 @@ class Target:
         # child's: it begins where the child does. Others are relative to where the user is.
         if not os.path.isabs(path) and ("\\" in path or not self.real_roots) and self.workspace:
             return ntpath.join(self.workspace, path.replace("/", "\\"))
-        return "C:" + real.replace("/", "\\")
+        return _modelled(path)
 
     @property
     def workspace(self) -> str:
@@ -77,8 +84,13 @@ class Target:
         return at
 
     def to_text(self) -> str:
-        """What stands for what, one line each."""
-        return "".join(f"{real} stands for {at}\n" for real, at in self.mapping.items())
+        """What stands for what, and what stands for nothing, one line each."""
+        lines = [f"{real} stands for {at}" for real, at in self.mapping.items()]
+        return "".join(f"{line}\n" for line in (*lines, *self.remarks))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data for JSON."""
+        return {"mapping": self.mapping, "model": list(self.remarks)}
 
 
 def target(options: argparse.Namespace, *, model: bool) -> Target:
@@ -88,7 +100,8 @@ def target(options: argparse.Namespace, *, model: bool) -> Target:
         PolicyError: every mistake of the policy; a policy file that the child could write.
     """
     if sys.platform == "win32":
-        policy = _policy(options, [os.path.abspath(root) for root in options.root], os.path.abspath(os.curdir))
+        here = os.getcwd()
+        policy = _policy(options, [absolute(root, here) for root in options.root], here)
         if options.policy:
             # By final paths: a SUBST drive, a junction or an 8.3 name must not hide that the file lies in a root.
             real = policy.replace(writable_roots=tuple(map(os.path.realpath, policy.writable_roots)))
@@ -120,33 +133,82 @@ def survey_text(surveys: Iterable[Survey]) -> str:
     return "\n".join(lines)
 
 
+def absolute(path: str, here: str) -> str:
+    """A plainly relative Windows path, below `here`; any other text as it is, for the policy to judge.
+
+    os.path.abspath would turn "" into the working directory, and on Windows it takes the dots and spaces off the ends
+    of names: what the policy has to refuse would be gone before it looks.
+    """
+    drive, rest = ntpath.splitdrive(path)
+    return ntpath.join(here, path) if path and not drive and rest[0] not in "\\/" else path
+
+
 def _modelled_target(options: argparse.Namespace, *, model: bool) -> Target:
-    mapping = {os.path.abspath(root): _modelled(os.path.abspath(root)) for root in options.root if not _windows(root)}
-    roots = [root if _windows(root) else mapping[os.path.abspath(root)] for root in options.root]
-    policy = _policy(options, roots, _modelled(os.path.abspath(os.curdir)))
-    if options.tree and policy.writable_roots:
-        mapping = {os.path.abspath(options.tree): policy.writable_roots[0]}
+    texts = [root if root[:1] == "\\" else _modelled(root) for root in options.root]
+    policy = _policy(options, texts, _modelled(os.getcwd()))
     real_roots = options.policy is None and not all(map(_windows, options.root))
-    found = Target(policy, mapping=mapping, real_roots=real_roots or not policy.writable_roots)
+    found = Target(policy, real_roots=real_roots or not policy.writable_roots)
     if not model:
         return found
     from .testing import SimulatedHost
 
-    missing = [
-        Mistake(source, "is no directory here.", "Name an existing directory.", "root.missing")
-        for source in mapping
-        if not os.path.isdir(source)
-    ]
-    if missing:
-        raise PolicyError(missing)
+    given = {
+        normal(text): os.path.abspath(root)
+        for root, text in zip(options.root, texts, strict=True)
+        if not _windows(root)
+    }
+    found.mapping, found.remarks = _sources(policy, given, options.tree)
     found.model = host = SimulatedHost()
     _refuse_writable_file(options.policy, policy, options.policy and found.translate(options.policy))
-    for source, at in mapping.items():
-        host.mirror(source, at=at)
     for place in (*policy.writable_roots, policy.cwd):
-        if place and not host.exists(place):
-            host.mkdir(place)
+        drive = ntpath.splitdrive(place)[0]
+        if drive and not host.exists(drive + "\\"):
+            host.add_volume(drive)
+    for source, at in found.mapping.items():
+        host.mirror(source, at, _OWN_FOLDER)
+    for place in policy.writable_roots:
+        if not host.exists(place):
+            host.mkdir(place, _OWN_FOLDER)
+    if policy.cwd and not host.exists(policy.cwd):
+        host.mkdir(policy.cwd)
     return found
+
+
+def _sources(policy: Policy, given: dict[str, str], tree: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The real directory for each place of the policy that has one, and remarks about the model.
+
+    `given` are the roots that were named by their real paths; for others ``C:\\a\\b`` is looked for as ``/a/b``.
+    """
+    mapping: dict[str, str] = {}
+    remarks: list[str] = []
+    mistakes: list[Mistake] = []
+    places = policy.writable_roots or ((policy.cwd,) if tree is not None and policy.cwd else ())
+    for number, place in enumerate(places):
+        named = tree if tree is not None and number == 0 else given.get(place)
+        source = _real(place) if named is None else os.path.abspath(named)
+        if source is not None and named != "" and os.path.isdir(source):
+            mapping[source] = place
+        elif named is not None:
+            mistakes.append(Mistake(named, "is no directory here.", "Name an existing directory.", "root.missing"))
+        elif number == 0:
+            remedy = "Give --tree DIR, the directory that is to stand for it."
+            mistakes.append(Mistake(place, f"stands for nothing here{_looked(source)}.", remedy, "root.missing"))
+        else:
+            remarks.append(f"nothing here stands for {place}{_looked(source)}: it is empty in the model")
+    if tree is not None and not places:
+        remedy = "Leave it out, or give the policy a root or a working directory."
+        mistakes.append(Mistake("--tree", "there is nothing that it could stand for.", remedy, "usage"))
+    if mistakes:
+        raise PolicyError(mistakes)
+    if mapping:
+        remarks.append("each has, in the model, the access list of a folder that its user made in his profile")
+    else:
+        remarks.append("no real directory was looked at: this is the answer of a freshly installed Windows")
+    return mapping, tuple(remarks)
+
+
+def _looked(source: str | None) -> str:
+    return "" if source is None else f" ({source} is no directory)"
 
 
 def _policy(options: argparse.Namespace, roots: list[str], here: str) -> Policy:
@@ -177,7 +239,8 @@ def _policy(options: argparse.Namespace, roots: list[str], here: str) -> Policy:
 
 def _read(path: str) -> Policy:
     try:
-        with open(path, encoding="utf-8") as file:
+        # With the mark that Notepad and PowerShell put first, or without it.
+        with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(
@@ -212,4 +275,11 @@ def _windows(path: str) -> bool:
 
 
 def _modelled(path: str) -> str:
-    return normal("C:" + path.replace("/", "\\"))
+    """A real path as the model has it; what is empty or Windows' own stays as it is, for the policy to judge."""
+    return path if not path or _windows(path) else "C:" + os.path.abspath(path).replace("/", "\\")
+
+
+def _real(place: str) -> str | None:
+    """The reverse, where there can be one."""
+    drive, rest = ntpath.splitdrive(place)
+    return rest.replace("\\", "/") if drive == "C:" else None

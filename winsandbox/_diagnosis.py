@@ -94,8 +94,8 @@ def _token(host: Host) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "session 0",
-            "a service, scheduled task or SSH session has no desktop: programs that load user32.dll end with "
-            "0xC0000142.",
+            "a service, scheduled task or SSH session has a window station without a display: programs that use "
+            "windows may end with 0xC0000142 there.",
             "Start it from the user's session.",
         )
     if own.logon is None:
@@ -246,7 +246,7 @@ def _command(host: Host, name: str, cwd: str | os.PathLike[str] | None) -> Itera
     simulated = host.capabilities().kind == "simulated"
     here = host.files.known_folders().profile if simulated else os.getcwd()
     try:
-        found = resolve(host, name, environment, cwd=directory(cwd, here))
+        found = resolve(host, name, environment, cwd=directory(cwd, here) or here)
     except SandboxError as error:
         yield Finding("error", f"command {name}", error.message, error.remedy)
         return

@@ -360,7 +360,8 @@ class StartRequest:
     """One CreateProcessAsUserW: everything resolved, nothing left to a search order.
 
     ``application`` is an absolute path; ``handles`` are exactly the three standard handles (None: no handle at all);
-    ``flags`` are process creation flags besides the ones the host must add; ``desktop`` is ``WinSta0\\name`` or None.
+    ``flags`` are process creation flags besides the ones the host must add; ``desktop`` is ``station\\name``, or None
+    for that of the caller.
     """
 
     application: str
@@ -378,6 +379,18 @@ class StartRequest:
 class Started:
     process: Handle
     pid: int
+
+
+class Station(NamedTuple):
+    """Where the calling process has its windows.
+
+    ``name`` is its window station (``WinSta0``; in a service, a task without a logon or an SSH session one such as
+    ``Service-0x0-3e7$``), ``visible`` whether that has a display, ``desktop`` the calling thread's desktop in it.
+    """
+
+    name: str
+    visible: bool
+    desktop: str
 
 
 class ProcessId(NamedTuple):
@@ -452,7 +465,13 @@ class Processes(Protocol):
         """GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT) for the process group of `pid`."""
         ...
 
-    def create_desktop(self, name: str, descriptor: bytes) -> Handle: ...
+    def station(self) -> Station:
+        """The window station and desktop of the caller; WinError where it has none."""
+        ...
+
+    def create_desktop(self, name: str, descriptor: bytes) -> Handle:
+        """Make a desktop in the caller's window station, wherever that is; `name` is without the station."""
+        ...
 
     def job_refuses_ui_limits(self) -> bool | None:
         """Whether the caller's own job keeps a nested job from having UI limits; None: cannot be told."""

@@ -152,8 +152,7 @@ class Ledger(Database):
 
     def nested(self, sid: Sid) -> list[str]:
         """Repositories deeper in the root that the last walk of all of it met; the first ones if there were many."""
-        rows = self.read(_rows.NESTED + " WHERE sid=? ORDER BY path", (str(sid),), _rows.nested)
-        return [path for _, path in rows]
+        return [row[1] for row in self.read(_rows.NESTED + " WHERE sid=? ORDER BY path", (str(sid),), _rows.nested)]
 
     def put_nested(self, sid: Sid, paths: Iterable[str]) -> None:
         with self.transaction():

@@ -44,9 +44,9 @@ _EXITS: Final = {
     0xC0000135: "A DLL that it needs was not found: look at the child's PATH, or repair the installation.",
     0xC0000139: "A DLL that it found is another version than it needs: look at the child's PATH.",
     0xC000013A: "It was ended by Ctrl+C, Ctrl+Break or the closing of its console.",
-    0xC0000142: "One of its DLLs could not start. It may not use the desktop (services and SSH sessions have none; try "
-    'desktop="shared"), or could not make a console (start the host from a console, or use console="shared"), or it is '
-    "an MSYS2 program.",
+    0xC0000142: "One of its DLLs could not start. It may not use the desktop (in a service or an SSH session not every "
+    'program can; try desktop="shared"), or could not make a console (start the host from a console, or use '
+    'console="shared"), or it is an MSYS2 program.',
     0xC00000FD: "It crashed (stack overflow).",
     0xC0000374: "It crashed (heap corruption).",
     0xC0000409: "It ended itself after an internal check failed (stack buffer overrun or abort).",

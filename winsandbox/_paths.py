@@ -179,6 +179,8 @@ def disjoint_roots(roots: Sequence[str], protected: Sequence[str]) -> tuple[tupl
 def refusal(kind: str, rule: str, path: str, *details: str) -> Mistake:
     """The mistake for a rule of REFUSALS; `kind` is the first half of its code."""
     reason, remedy = REFUSALS[rule]
+    if (kind, rule) == ("protected", "empty"):
+        remedy = _INSIDE  # a protected path has no drive
     return Mistake(path, reason.format(*details), remedy, f"{kind}.{rule}")
 
 

@@ -108,7 +108,7 @@ def spawn(
         stdin, stdout, stderr: as in :class:`subprocess.Popen`; None is the caller's own stream.
         limits, ui_limits: what the job holds; the names in `ui_limits` are the keys of ``UI_LIMITS``.
         console: "private": the child has no window and no handle of the caller's console.
-        desktop: ``WinSta0\\name``, or None for the caller's.
+        desktop: ``station\\name``, or None for the caller's.
         require: whether a limit that the host refuses is an error, or a note ("best-effort").
         finished: called once with the process when nothing of its tree is left.
         forgotten: called instead when the process is collected before that, with a stand-in whose ``close`` calls
@@ -224,7 +224,7 @@ def arguments(args: object) -> list[str]:
 
     Raises:
         TypeError: a string (which a shell would have to split), or items that are neither str nor paths.
-        ValueError: nothing to start.
+        ValueError: nothing to start, or a NUL.
     """
     if isinstance(args, (str, bytes, os.PathLike)):
         raise TypeError(
@@ -238,6 +238,10 @@ def arguments(args: object) -> list[str]:
             raise TypeError(f"args must hold str or os.PathLike[str], not {type(word).__name__}")
     if not words:
         raise ValueError("args is empty: there is no command to start")
+    if not words[0]:
+        raise ValueError("the command is empty")
+    if any("\0" in word for word in words):
+        raise ValueError("an argument holds a NUL character")
     return words
 
 

@@ -46,18 +46,19 @@ def environment(
     return result
 
 
-def directory(cwd: object, workspace: str) -> str:
-    """The child's working directory as an absolute path; a relative `cwd` is taken from the workspace, on every host.
+def directory(cwd: object, workspace: str | None) -> str | None:
+    """`cwd` as an absolute path, None for None; a relative `cwd` is taken from the workspace, on every host.
 
     Not from this process's own directory: what a model writes as a path would then depend on where the host program
     happened to be started.
 
     Raises:
         TypeError: neither str nor a path.
-        ValueError: empty, with a NUL, or a path that depends on the current drive or its directory.
+        ValueError: empty, with a NUL, or a path that depends on the current drive or its directory; relative, and
+            there is no workspace.
     """
     if cwd is None:
-        return workspace
+        return None
     text = os.fspath(cwd) if isinstance(cwd, os.PathLike) else cwd
     if not isinstance(text, str):
         raise TypeError(f"cwd must be str or os.PathLike[str], not {type(text).__name__}")
@@ -68,6 +69,8 @@ def directory(cwd: object, workspace: str) -> str:
         return drive + rest
     if drive or rest.startswith("\\"):
         raise ValueError(f"cwd {text!r} depends on the current drive or its directory: write the whole path")
+    if not workspace:
+        raise ValueError(f"cwd must be absolute where the policy has no workspace, which {text!r} is not")
     return ntpath.normpath(ntpath.join(workspace, rest))
 
 

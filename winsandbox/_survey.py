@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
 _PLACEHOLDER: Final = ATTRIBUTE_OFFLINE | ATTRIBUTE_RECALL_ON_OPEN | ATTRIBUTE_RECALL_ON_DATA_ACCESS
 
+# What a share answers that cannot be reached: no such server or share, no network, a name that was taken away, a server
+# that does not answer or does not know this user. ERROR_BAD_NETPATH, ERROR_BAD_NET_NAME and their kin.
+_UNREACHABLE: Final = frozenset({53, 55, 59, 64, 65, 67, 121, 1219, 1222, 1225, 1231, 1232, 1311, 1326})
+
 
 @dataclass(frozen=True, slots=True)
 class RootFacts:
@@ -259,14 +263,12 @@ def _refuse_by_identity(
         "the user's roaming AppData": folders.roaming_app_data,
     }
     for name, path in forbidden.items():
-        info = host.files.query(path)
-        if info is not None and info.identity == identity:
+        if _local_identity(host, path, found) == identity:
             found.mistakes.append(
                 Mistake(asked, f"is {name} under another name.", "Name a directory of its own.", "root.system")
             )
     for path in upwards(state_path):
-        info = host.files.query(path)
-        if info is not None and info.identity == identity:
+        if _local_identity(host, path, found) == identity:
             found.mistakes.append(
                 Mistake(
                     asked,
@@ -275,8 +277,8 @@ def _refuse_by_identity(
                     "root.state",
                 )
             )
-    state = host.files.query(state_path)
-    if state is not None and any(_identity(host, path) == state.identity for path in list(upwards(final))[1:]):
+    state = _local_identity(host, state_path, found)
+    if state is not None and any(_identity(host, path) == state for path in list(upwards(final))[1:]):
         found.mistakes.append(
             Mistake(
                 asked, "lies in winsandbox's own state directory.", "Name a directory of your project.", "root.state"
@@ -308,6 +310,23 @@ def _refuse_without_rights(host: Host, asked: str, final: str, policy: Policy, f
 def _identity(host: Host, path: str) -> FileId | None:
     info: FileInfo | None = host.files.query(path)
     return None if info is None else info.identity
+
+
+def _local_identity(host: Host, path: str, found: _Found) -> FileId | None:
+    """The same for a directory that may have been redirected to a server: what is not local is no local root.
+
+    A share is not asked at all (a server that is away is waited for); a drive letter or link may still lead to one.
+    """
+    if path.startswith("\\\\"):
+        found.notes.append(f"{path} lies on a network share; it was not compared with the roots")
+        return None
+    try:
+        return _identity(host, path)
+    except OSError as error:
+        if getattr(error, "winerror", None) not in _UNREACHABLE:
+            raise
+        found.notes.append(f"{path} cannot be reached ({error}), so it is no directory of a local root")
+        return None
 
 
 def _disjoint(places: Iterable[Place]) -> list[Place]:

@@ -85,7 +85,8 @@ def differences(recipe: TokenRecipe, info: TokenInfo) -> tuple[Difference, ...]:
     elif set(info.token.restricting or ()) != set(recipe.restricting):
         say("restriction", "its restricting SIDs are others")
     if info.restricted and not info.token.write_restricted:
-        say("restriction", "it is restricted, but not write-restricted")
+        # A host that does not know TokenAccessInformation (32-bit Python on some 64-bit Windows) lands here too.
+        say("restriction", "it is restricted, but not write-restricted, or this host does not tell")
     if recipe.integrity is not None and info.token.integrity != recipe.integrity:
         level = f"its integrity level is 0x{info.token.integrity:x}, not 0x{recipe.integrity:x}"
         # Above Medium it also gets past the labels of the system's own objects.

@@ -58,7 +58,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     found = target(arguments, model=True)
     report = simulate(found.policy, _text(arguments.script), host=found.host)
     differences = () if expected is None else report.differences(expected)
-    data = report.to_dict() | {"mapping": found.mapping, "differences": list(differences)}
+    data = report.to_dict() | found.to_dict() | {"differences": list(differences)}
     _show(arguments, data, found.to_text() + report.to_text())
     for difference in differences:
         print(f"different: {difference}", file=sys.stderr)

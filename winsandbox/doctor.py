@@ -99,10 +99,16 @@ def doctor(
     from ._spawn import arguments
     from .errors import UnsupportedHost
 
-    words = None if command is None or (isinstance(command, list | tuple) and not command) else arguments(command)
+    words: list[str] | None = None
+    wrong: tuple[Finding, ...] = ()
+    if command is not None and not (isinstance(command, list | tuple) and not command):
+        try:
+            words = arguments(command)
+        except ValueError as error:
+            wrong = (Finding("error", "command", f"{error}.", "Name a program."),)
     try:
         host = default_host() if host is None else host
     except UnsupportedHost as error:
         return Diagnosis(sys.platform, (Finding("error", "operating system", error.message, error.remedy),))
     capabilities = host.capabilities()
-    return Diagnosis(f"{capabilities.system}, {capabilities.machine}", tuple(findings(host, words, cwd)))
+    return Diagnosis(f"{capabilities.system}, {capabilities.machine}", (*findings(host, words, cwd), *wrong))

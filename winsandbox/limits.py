@@ -35,7 +35,8 @@ class Limits:
         memory: bytes of committed memory of all its processes together (JobMemoryLimit). An allocation beyond it
             fails; the job is not ended, and ``Process.limit`` names it even if the program copes.
         processes: how many of its processes may live at once (ActiveProcessLimit), the first one counted. The start of
-            one more fails; else as `memory`.
+            one more fails; else as `memory`. The console host (conhost.exe) that Windows starts for a console program
+            may count as well, one for each console: not shown on a real machine, so leave room for it.
         cpu_time: seconds of user-mode CPU time of all its processes together (PerJobUserTimeLimit); then the job ends.
             Kernel-mode time does not count.
         wall_time: seconds from the spawn until the job is ended.

@@ -332,7 +332,7 @@ class Policy:
                 made[key] = value
             return made
 
-        return _read(_loaded(lambda: json.loads(text, object_pairs_hook=table), text, "JSON"), mistakes)
+        return _read(_loaded(lambda text: json.loads(text, object_pairs_hook=table), text, "JSON"), mistakes)
 
     def to_toml(self) -> str:
         """A TOML text that :meth:`from_toml` reads."""
@@ -347,7 +347,7 @@ class Policy:
         """
         import tomllib
 
-        return _read(_loaded(lambda: tomllib.loads(text), text, "TOML"), [])
+        return _read(_loaded(tomllib.loads, text, "TOML"), [])
 
 
 _FIELDS = tuple(item.name for item in fields(Policy))
@@ -406,11 +406,11 @@ def _read(mapping: object, mistakes: list[Mistake]) -> Policy:
     return _from(values, mistakes)
 
 
-def _loaded(load: Callable[[], object], text: object, language: str) -> object:
+def _loaded(load: Callable[[str], object], text: object, language: str) -> object:
     if not isinstance(text, str):
         raise PolicyError([type_mistake("policy", text, f"a str that holds {language}")])
     try:
-        return load()
+        return load(text.removeprefix("\ufeff"))  # the byte order mark that Windows' editors put first
     except (ValueError, RecursionError) as error:
         reason = f"this is no {language}: {error}."
         raise PolicyError([Mistake("policy", reason, "Correct the text.", "syntax")]) from None

@@ -246,7 +246,8 @@ class Sandbox:
             facts,
             secret=state.secret(),
             session=session_sid(host.processes.random(12)),
-            proven=state.proven(self.policy),
+            # Of roots that are refused anyway nothing is asked: they may not exist.
+            proven=None if facts.mistakes else state.proven(self.policy),
         )
         if self._require == "proven" and (missing := unproven(plan.enforcement)):
             raise EnforcementError(
@@ -263,17 +264,19 @@ class Sandbox:
         job.close()
         if refused:
             enforcement = without_limits(enforcement, refusals(refused, self._require))
-        handle, desktop, note = desktop_for(host, plan)
-        if handle is not None:
-            unwind.enter_context(handle)
-        if note is not None:
+        desktop = desktop_for(host, plan)
+        if desktop.handle is not None:
+            unwind.enter_context(desktop.handle)
+        if desktop.remark is not None:
+            enforcement = replace(enforcement, notes=(*enforcement.notes, desktop.remark))
+        if desktop.missing is not None:
             if self._require != "best-effort":
                 raise EnforcementError(
-                    f"{note}.",
+                    f"{desktop.missing}.",
                     remedy="Take desktop='shared' into the policy, or accept it with require='best-effort'.",
                     code="enforcement.desktop",
                 )
-            enforcement = without_desktop(enforcement, note)
+            enforcement = without_desktop(enforcement, desktop.missing)
         applied = apply(
             host, plan, state, keep=self._keep, progress=self._progress, cancel=cancel, time_limit=time_limit
         )
@@ -298,7 +301,7 @@ class Sandbox:
             unwind.callback(log.close)
         enforcement = with_exceptions(enforcement, Aspect.PROTECTED_PLACES, applied.exceptions)
         enforcement = replace(enforcement, notes=enforcement.notes + applied.notes)
-        return _Ready(host, plan, token, applied, scratch, desktop, log), enforcement
+        return _Ready(host, plan, token, applied, scratch, desktop.name, log), enforcement
 
     def close(self) -> None:
         """End every process started here, release what the sandbox holds. Twice is once.
@@ -365,7 +368,8 @@ class Sandbox:
                 cmd.exe gets that line as it is.
             stdin, stdout, stderr: None (this process's own), PIPE, DEVNULL, STDOUT (stderr only), a file descriptor or
                 a file object. A stream of ours that is a console is pumped, never handed over.
-            cwd: the working directory; None: the workspace. A relative one is taken from the workspace.
+            cwd: the working directory, absolute or relative to the workspace (not to this process's own); None: the
+                workspace.
             env: the whole environment, as in Popen; None: this process's, through ``policy.environment``. TEMP, TMP
                 and the network shim are set in either case.
             text, encoding, errors, universal_newlines, bufsize: as in Popen.
@@ -374,6 +378,7 @@ class Sandbox:
 
         Raises:
             TypeError: `args` is a string, or `shell` is set.
+            ValueError: `args` is empty; a `cwd` that is relative to something else than the workspace.
             CommandNotFound, CommandRefused, SpawnError: it was not started; nothing is left of the attempt.
             WorkingDirectoryError: a SpawnError too; `cwd` does not exist or is no directory.
             EnforcementError: a limit that this host refuses.
@@ -503,7 +508,9 @@ class Sandbox:
     ) -> tuple[_Ready, dict[str, Any]]:
         if shell:
             raise TypeError('shell=True is not supported; for a line of the shell write ["cmd", "/c", line]')
+        # What is wrong with the call itself is told before anything is written to disk for it.
         words = arguments(args)
+        place = directory(cwd, self.policy.cwd)
         self._settle_forgotten()
         self.prepare()
         with self._lock:
@@ -520,7 +527,7 @@ class Sandbox:
         parameters = {
             "args": args,
             "environment": variables,
-            "cwd": directory(cwd, self.policy.cwd or ready.scratch.temp),
+            "cwd": place or self.policy.cwd or ready.scratch.temp,
             "limits": limits if limits is not None else self.policy.limits,
             "ui_limits": self.policy.ui_limits,
             "console": self.policy.console,
@@ -600,5 +607,5 @@ class _Ready:
     token: Handle
     applied: Applied
     scratch: Scratch
-    desktop: str
+    desktop: str | None
     log: AuditLog | None

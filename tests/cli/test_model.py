@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 
 from tests.capabilities import needs
 from tests.cli.commandline import winsandbox
+from winsandbox._commandline import Target, absolute, target
+from winsandbox._paths import REFUSALS
+from winsandbox.errors import PolicyError
+from winsandbox.policy import Policy
 
 pytestmark = needs("no windows")
 
@@ -118,6 +123,104 @@ def test_a_policy_file_over_a_real_tree(project: Path, tmp_path: Path, suffix: s
     assert winsandbox("check", *options, r"C:\src\project\src\a.py").returncode == 1
 
 
+@pytest.mark.parametrize("command", ["check", "simulate"])
+def test_a_policy_file_alone_is_asked_about_what_really_lies_there(project: Path, command: str) -> None:
+    root = "C:" + str(project).replace("/", "\\")
+    file = project.parent / "policy.json"
+    file.write_text(json.dumps({"version": 1, "cwd": root, "writable_roots": [root]}), "utf-8-sig")
+    script = project.parent / "script"
+    script.write_text("delete src\\a.py\n")
+    words = {"check": [str(project / "src" / "a.py"), "--delete"], "simulate": [str(script)]}[command]
+    data = json.loads(winsandbox(command, *words, "--policy", str(file), "--json").stdout)
+    assert data["mapping"] == {str(project): root}
+    assert data["allowed"] if command == "check" else data["rows"][0]["verdict"] == "allowed", data
+    file.write_text(json.dumps({"version": 1, "writable_roots": [r"C:\no\such\place"]}))
+    done = winsandbox(command, *words, "--policy", str(file))
+    assert done.returncode == 2
+    assert "Give --tree DIR" in done.stderr
+    assert "/no/such/place is no directory" in done.stderr
+    assert done.stdout == "", "no answer about a model of nothing"
+
+
+def asked(*roots: str, tree: str | None = None, model: bool = True) -> Target:
+    """What the command line makes of these options."""
+    others: dict[str, object] = dict.fromkeys(("protect", "policy", "elevated", "integrity"))
+    return target(argparse.Namespace(root=list(roots), tree=tree, no_network_shim=False, **others), model=model)
+
+
+@pytest.mark.parametrize("model", [True, False])
+@pytest.mark.parametrize(
+    ("roots", "words"),
+    [
+        ([""], "is empty"),
+        (["/tmp/x", ""], "is empty"),
+        (["name. "], "ends with a dot or a space"),
+        ([r"\\server\share\a"], "network share"),
+        ([r"\a"], "has no drive"),
+        (["D:a"], "relative to the working directory of its drive"),
+    ],
+)
+def test_the_text_of_a_root_is_judged_as_it_was_written(roots: list[str], words: str, model: bool) -> None:
+    with pytest.raises(PolicyError, match=words):
+        asked(*roots, model=model)
+
+
+def test_a_tree_that_is_no_directory_is_told(project: Path) -> None:
+    for tree in ("", str(project / "src" / "a.py")):
+        with pytest.raises(PolicyError, match="is no directory here"):
+            asked(r"C:\src\project", tree=tree)
+    found = asked(r"C:\src\project", r"E:\cache", tree=str(project))
+    assert found.mapping == {str(project): r"C:\src\project"}
+    assert found.host is not None
+    assert found.host.files.query(r"E:\cache") is not None
+
+
+def test_it_is_said_when_nothing_real_was_looked_at(project: Path) -> None:
+    done = winsandbox("check", str(project / "src" / "a.py"))
+    assert "no real directory was looked at" in done.stdout
+    file = project.parent / "policy.toml"
+    file.write_text("version = 1\nwritable_roots = ['C:\\src\\project', 'D:\\cache']\n")
+    done = winsandbox("enforcement", "--policy", str(file), "--tree", str(project))
+    assert done.returncode == 0, done.stderr
+    assert f"{project} stands for C:\\src\\project" in done.stdout
+    assert "nothing here stands for D:\\cache" in done.stdout
+    assert "no real directory" not in done.stdout
+
+
+def test_low_integrity_can_be_tried_on_any_directory(project: Path) -> None:
+    options = ("--root", str(project), "--integrity", "low")
+    done = winsandbox("check", *options, str(project / "src" / "a.py"))
+    assert done.returncode == 0, done.stderr
+    assert "a folder that its user made in his profile" in done.stdout
+    assert winsandbox("check", *options, str(project / ".git" / "config")).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [
+        ("a", r"C:\here\a"),
+        (".", r"C:\here\."),
+        ("a. ", "C:\\here\\a. "),
+        ("", ""),
+        (r"D:\a. ", r"D:\a. "),
+        ("D:a", "D:a"),
+        (r"\a", r"\a"),
+        ("/a", "/a"),
+        (r"\\server\share\a", r"\\server\share\a"),
+        (r"\\?\C:\a.", r"\\?\C:\a."),
+    ],
+)
+def test_on_windows_only_plainly_relative_paths_are_made_absolute(text: str, below: str) -> None:
+    assert absolute(text, r"C:\here") == below
+
+
+@pytest.mark.parametrize(("text", "rule"), [("", "empty"), ("a.", "trailing"), ("a ", "trailing"), ("D:a", None)])
+def test_what_a_policy_must_refuse_reaches_it(text: str, rule: str | None) -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy.workspace(absolute(text, r"C:\here"))
+    assert REFUSALS[rule or "drive-relative"][0] in str(caught.value)
+
+
 def test_a_policy_file_that_the_command_could_rewrite_is_refused(project: Path) -> None:
     for place, code in ((project / "policy.json", 2), (project / ".git" / "policy.json", 0)):
         place.write_text(json.dumps({"version": 1, "writable_roots": ["C:\\src\\project"]}))
@@ -133,11 +236,18 @@ def test_a_policy_file_that_the_command_could_rewrite_is_refused(project: Path) 
         (["check", "--root", "/", "x"], 2, "is the root of a drive"),
         (["check", "--root", r"C:\Windows", "x"], 2, "Windows"),
         (["check", "--root", "/no/such/directory", "x"], 2, "is no directory here"),
+        (["check", "--root", "", "x"], 2, "is empty"),
+        (["check", "--root", "/tmp", "--protect", "", "x"], 2, 'such as ".git"'),
+        (["check", "--root", "/tmp", ""], 2, "this one is empty"),
         (["check", "--policy", "/no/such/file.toml", "x"], 2, "cannot be read"),
         (["check", "--root", "/tmp/a", "--policy", "x", "y"], 2, "--policy"),
         (["check"], 2, "required"),
         (["nonsense"], 2, "invalid choice"),
         (["run", "--root", "/tmp"], 125, "no command given"),
+        (["run", "--timeout", "nan", "--", "git"], 125, "'nan' is no number"),
+        (["run", "--timeout", "-1", "--", "git"], 125, "'-1' is no number"),
+        (["run", "--timeout", "0", "--", "git"], 125, "0 seconds"),
+        (["prune", "--days", "inf"], 2, "'inf' is no number"),
         (["run", "--root", "/tmp", "--", "git", "status"], 125, "on Windows only"),
         (["forget"], 2, "a root or --all"),
         (["grants"], 125, "on Windows only"),

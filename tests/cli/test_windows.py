@@ -90,6 +90,28 @@ def test_exit_codes_of_commands_that_do_not_start(scratch: Path) -> None:
     assert winsandbox("run", *options(scratch), "--", str(scratch / "root" / "text.exe")).returncode == 126
 
 
+def test_a_users_mistake_is_told_once_and_names_what_is_wrong(scratch: Path) -> None:
+    chosen = options(scratch)
+    place = str(scratch / "root")
+    for changed, code, words in (
+        ([*chosen, "--cwd", "nope"], 126, rf"{place}\nope does not exist"),
+        ([word if word != place else str(scratch / "none") for word in chosen], 125, "none: does not exist"),
+        ([word if word != place else "" for word in chosen], 125, "is empty"),
+        ([word if word != place else "name. " for word in chosen], 125, "ends with a dot or a space"),
+    ):
+        done = winsandbox("run", *changed, "--", "cmd", "/c", "exit 0")
+        assert done.returncode == code, done.stderr
+        assert done.stderr.count(words) == 1, done.stderr
+
+
+def test_a_relative_working_directory_lies_in_the_first_root(scratch: Path) -> None:
+    chosen = options(scratch)
+    (scratch / "root" / "src").mkdir()
+    done = winsandbox("run", *chosen, "--cwd", "src", "--", "cmd", "/c", "echo x> here.txt")
+    assert done.returncode == 0, done.stderr
+    assert (scratch / "root" / "src" / "here.txt").exists()
+
+
 def test_a_timeout_ends_the_command(scratch: Path) -> None:
     done = winsandbox("run", *options(scratch), "--timeout", "1", "--", "cmd", "/c", "ping -n 60 127.0.0.1 >NUL")
     assert done.returncode == 124

@@ -116,6 +116,7 @@ def peak(base: Path, wide: int, *, take: bool, threads: int) -> tuple[int, Gener
 def test_fifteen_times_the_objects_need_the_same_memory(tmp_path: Path, take: bool, threads: int) -> None:
     small, _ = peak(tmp_path / "small", 10, take=take, threads=threads)
     large, files = peak(tmp_path / "large", 150, take=take, threads=threads)
-    # Some batches and open directories for each worker, fuller at one moment than at another.
-    assert large < small + 150_000 + 100_000 * (threads - 1), (small, large)
+    # A path, an identity and a descriptor kept for each object more would be well over 2 MB. What differs from run to
+    # run is how far three threads get ahead of the garbage collector.
+    assert large < small + 400_000, (small, large)
     assert files.most_open <= threads * (64 + 4)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.capabilities import needs
 from tests.packaging.checks import PACKAGE, ROOT, modules
 from tests.packaging.interpreter import answer
 
@@ -120,3 +124,51 @@ def test_each_side_effect_would_be_noticed(
     (tmp_path / "guilty.py").write_text(f"{source}\n", "utf-8")
     found = effects(["guilty"], tmp_path)
     assert [each for each in found if each.startswith(effect)], json.dumps(found)
+
+
+# -- python -m without -P ---------------------------------------------------------------------------------------------
+
+# What the package's own imports would bring in; what Python's -m imports by itself (runpy) nobody can refuse in time.
+PLANTED = ("__future__", "dataclasses", "enum", "typing", "subprocess", "os", "re", "ntpath", "abc", "json", "argparse")
+
+
+def start(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONSAFEPATH", None)
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    for name in PLANTED:
+        (tmp_path / f"{name}.py").write_text("import sys\nsys.stderr.write(f'{__name__} was run')\n", "utf-8")
+    return tmp_path
+
+
+@needs("not wine")
+@pytest.mark.parametrize(
+    "words", [("-m", "winsandbox"), ("-Bsm", "winsandbox.__main__"), ("-W", "ignore", "-mwinsandbox")]
+)
+def test_what_lies_in_the_working_directory_is_not_run_before_the_refusal(
+    planted: Path, words: tuple[str, ...]
+) -> None:
+    done = start(planted, *words, "--version")
+    assert done.returncode == 125
+    assert "python -P -m winsandbox" in done.stderr
+    assert "was run" not in done.stderr
+
+
+@needs("not wine")
+def test_with_safe_path_it_starts_among_the_same_files(planted: Path) -> None:
+    done = start(planted, "-P", "-m", "winsandbox", "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs("not wine")
+def test_a_program_that_uses_the_package_is_started_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "__init__.py").write_text("import winsandbox\n", "utf-8")
+    (tmp_path / "program" / "__main__.py").write_text("import winsandbox\n", "utf-8")
+    done = start(tmp_path, "-m", "program", "-m", "winsandbox")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -45,7 +45,10 @@ def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     vendored(folder)
     if request.param == "folder":
         return folder
-    archive = tmp_path_factory.mktemp("zipped") / "tool.zip"
+    return zipped(folder, tmp_path_factory.mktemp("zipped") / "tool.zip")
+
+
+def zipped(folder: Path, archive: Path) -> Path:
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(folder.rglob("*")):
             file.write(path, path.relative_to(folder))
@@ -127,8 +130,9 @@ def quick_tests(place: Path) -> list[str]:
     return [f"tests/{name}" for name in QUICK]
 
 
-def run_tests(place: Path, folders: list[str]) -> subprocess.CompletedProcess[str]:
-    code = "import pytest\nsys.exit(pytest.main(sys.argv[1:]))"
+def run_tests(place: Path, folders: list[str], *, package: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the tests in *place*; the copy lies there too, or in *package*."""
+    code = f"import pytest\nsys.path.insert(0, {str(package or place)!r})\nsys.exit(pytest.main(sys.argv[1:]))"
     options = ("--rootdir", str(place), "-c", str(place / "pyproject.toml"), "-q", "-x", "-p", "no:cacheprovider")
     folders = [str(place / folder) for folder in folders]
     arguments = (*options, "-m", "not slow and not oracle", *folders)
@@ -143,6 +147,77 @@ def test_the_quick_tests_pass_against_the_copy(tmp_path: Path, monkeypatch: pyte
     done = run_tests(tmp_path, quick_tests(tmp_path))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) > 100, done.stdout[-1000:]
+
+
+@needs("not wine")
+def test_a_part_of_the_quick_tests_passes_against_a_copy_in_a_zip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPOTHESIS_PROFILE", "wine")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "")
+    vendored(tmp_path / "copy")
+    archive = zipped(tmp_path / "copy", tmp_path / "tool.zip")
+    shutil.rmtree(tmp_path / "copy")
+    (tmp_path / "tests of it").mkdir()
+    quick_tests(tmp_path / "tests of it")
+    done = run_tests(tmp_path / "tests of it", ["tests/plan/test_plan.py"], package=archive)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) > 20, done.stdout[-1000:]
+
+
+# The tests themselves are assert statements, which -O takes out; so what has to hold there is raised by hand.
+SMOKE = """
+from {name} import Environment, Level, Aspect, Policy, PolicyError, Protect, Sandbox, SpawnError, explain, grants
+from {name}.testing import SimulatedHost
+
+def hold(true, what):
+    if not true:
+        raise SystemExit(what)
+
+try:
+    Policy.workspace("", protected_subpaths=["", "C:/x"], integrity="lw")
+except PolicyError as error:
+    hold(len(error.mistakes) == 4, f"mistakes: {{error}}")
+else:
+    raise SystemExit("a wrong policy was taken")
+root = r"C:\\src\\project"
+policy = Policy.workspace(root, environment=Environment(exclude=Environment.SECRETS))
+hold(Policy.from_json(policy.to_json()) == policy == Policy.from_toml(policy.to_toml()), "JSON and TOML")
+host = SimulatedHost()
+host.mkdir(root + r"\\.git\\hooks")
+seen = {{}}
+
+def tool(process):
+    for path in ("a.txt", r".git\\hooks\\x", r"C:\\src\\other.txt"):
+        try:
+            process.write(path, b"x")
+            seen[path] = 0
+        except OSError as error:
+            seen[path] = error.winerror
+
+host.add_program(r"C:\\tools\\tool.exe", tool)
+with Sandbox(policy, host=host) as sandbox:
+    hold(sandbox.run([r"C:\\tools\\tool.exe"]).returncode == 0, "exit code")
+    hold(sandbox.enforcement[Aspect.NETWORK].level is Level.ADVISORY, "levels")
+hold(list(seen.values()) == [0, 5, 5], f"outcomes {{seen}}")
+hold(not explain(policy, r".git\\config", "write", host=host).allowed, "explain")
+hold(explain(policy, "b.txt", "write", host=host).allowed, "its twin")
+hold(len(grants.list(host=host)) == 1, "grants")
+hold(grants.forget(root, host=host).to_dict(), "forget")
+hold(len(grants.list(host=host)) == 0, "forgotten")
+print("all held", __debug__)
+"""
+
+
+def test_the_main_job_is_done_by_an_optimised_copy(copy: Path) -> None:
+    done = run(SMOKE.format(name=NAME), "-I", "-W", "error", "-OO", path=copy)
+    assert (done.returncode, done.stdout) == (0, "all held False\n"), done.stdout + done.stderr
+
+
+def test_a_copy_that_does_not_do_it_is_noticed(tmp_path: Path) -> None:
+    mask = vendored(tmp_path) / "_paths.py"
+    mask.write_text(mask.read_text("utf-8").replace('return "", ["empty"]', 'return "C:\\\\x", []'), "utf-8")
+    assert run(SMOKE.format(name=NAME), "-I", "-OO", path=tmp_path).returncode == 1
 
 
 @needs("not wine")

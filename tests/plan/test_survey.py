@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ntpath
 import re
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from winsandbox import Policy, Protect, Sandbox
+from winsandbox._host import FileInfo
 from winsandbox._plan import SID_TAG, Plan
 from winsandbox.enforcement import Aspect, Level
-from winsandbox.errors import RootRefused
+from winsandbox.errors import RootRefused, WinError
 from winsandbox.testing import SimulatedHost
 
 ROOT = r"C:\src\project"
@@ -44,6 +46,48 @@ def test_planning_changes_nothing_on_disk(host: SimulatedHost) -> None:
     plan(host)
     assert (host.counts["descriptor-write"], host.descriptor(ROOT).to_bytes()) == before
     assert not host.exists(rf"{ROOT}\.codex")
+
+
+@pytest.mark.parametrize("winerror", [53, 67, 1231])
+def test_a_redirected_folder_that_cannot_be_reached_is_no_local_root(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, winerror: int
+) -> None:
+    folders = dataclasses.replace(
+        host.files.known_folders(), roaming_app_data=r"\\server\home\AppData", program_data="H:\\data"
+    )
+    ask = host.files.query
+
+    def query(path: str, *, follow: bool = True) -> FileInfo | None:
+        if path.startswith("\\\\"):
+            raise AssertionError("a server that is away would be waited for")
+        if path.startswith("H:"):
+            raise WinError(winerror, "CreateFileW", path)
+        return ask(path, follow=follow)
+
+    monkeypatch.setattr(host.files, "known_folders", lambda: folders)
+    monkeypatch.setattr(host.files, "query", query)
+    notes = plan(host).notes
+    assert any("server" in note and "not compared" in note for note in notes)
+    assert any("H:" in note and "cannot be reached" in note for note in notes)
+    folders = dataclasses.replace(folders, roaming_app_data=ROOT)
+    assert refusals(host, ROOT) == {ROOT: "root.system"}, "what can be reached is still compared"
+
+
+def test_another_failure_to_look_at_a_folder_is_none_of_these(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = dataclasses.replace(host.files.known_folders(), program_data="H:\\data")
+    ask = host.files.query
+
+    def query(path: str, *, follow: bool = True) -> FileInfo | None:
+        if path.startswith("H:"):
+            raise WinError(1117, "CreateFileW", path)
+        return ask(path, follow=follow)
+
+    monkeypatch.setattr(host.files, "known_folders", lambda: folders)
+    monkeypatch.setattr(host.files, "query", query)
+    with pytest.raises(WinError, match="1117"):
+        plan(host)
 
 
 def test_a_protected_place_is_found_in_any_case_and_at_any_depth(host: SimulatedHost) -> None:

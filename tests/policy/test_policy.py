@@ -221,6 +221,17 @@ enabled = false
     )
 
 
+def test_a_byte_order_mark_does_not_matter() -> None:
+    policy = Policy.workspace(ROOT)
+    assert Policy.from_json("\ufeff" + policy.to_json()) == policy
+    assert Policy.from_toml("\ufeff" + policy.to_toml()) == policy
+
+
+def test_an_empty_protected_path_is_told_how_to_write_one() -> None:
+    with pytest.raises(PolicyError, match="relative to the root"):
+        Policy.workspace(ROOT, protected_subpaths=[""])
+
+
 def test_toml_is_written_so_that_paths_are_readable() -> None:
     lines = Policy.workspace(ROOT, environment=Environment(set={"A B'": "x\ny\"'\x7f"})).to_toml().splitlines()
     assert lines[:3] == ["version = 1", r"cwd = 'C:\src\project'", r"writable_roots = ['C:\src\project']"]
@@ -234,7 +245,7 @@ def test_toml_is_written_so_that_paths_are_readable() -> None:
         ("{", "Expecting property name"),
         pytest.param("[" * 100_000, "recursion", id="deep"),
         pytest.param('{"version": ' + "9" * 5000 + "}", "Exceeds the limit", id="huge"),
-        ("\ufeff{}", "BOM"),
+        ("\ufeff\ufeff{}", "BOM"),
     ],
 )
 def test_what_is_no_json_is_a_mistake(text: str, reason: str) -> None:
@@ -245,7 +256,8 @@ def test_what_is_no_json_is_a_mistake(text: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "version = 1\nversion = 1", pytest.param("a = " + "[" * 100_000, id="deep"), "\ufeff", "a = '\0'"]
+    "text",
+    ["x", "version = 1\nversion = 1", pytest.param("a = " + "[" * 100_000, id="deep"), "\ufeff\ufeff", "a = '\0'"],
 )
 def test_what_is_no_toml_is_a_mistake(text: str) -> None:
     ((path, code, message),) = mistakes(Policy.from_toml, text)

@@ -215,13 +215,13 @@ def test_the_line_that_a_refused_root_names_suffices(host: SimulatedHost) -> Non
     with pytest.raises(PolicyError) as caught:
         Sandbox(policy, host=host).plan()
     user = str(host.token.model.user)
-    assert f'icacls "{ROOT}" /grant "*{user}:(OI)(CI)(WO)" /T' in str(caught.value)
+    assert f'icacls "{ROOT}" /grant "*{user}:(OI)(CI)(RC,WDAC,WO)" /T' in str(caught.value)
     for name, sddl in host.tree(ROOT, descriptors=True).items():
         path = rf"{ROOT}\{name}".rstrip("\\")
         kind = host.files.query(path)
         flags = "OICI" if kind is not None and kind.directory else ""
         at = sddl.index("(")
-        host.set_sddl(path, f"{sddl[:at]}(A;{flags};WO;;;{user}){sddl[at:]}")
+        host.set_sddl(path, f"{sddl[:at]}(A;{flags};RCWDWO;;;{user}){sddl[at:]}")
     with Sandbox(policy, host=host) as sandbox:
         assert codes(host, sandbox, write=r"write src\a.txt", outside=r"write C:\outside\x") == {
             "write": 0,

@@ -9,11 +9,12 @@ import subprocess
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import PureWindowsPath
-from typing import Any
+from pathlib import Path, PureWindowsPath
+from typing import Any, Literal
 
 import pytest
 
+from tests.packaging.interpreter import run as run_python
 from winsandbox import (
     Aspect,
     Basis,
@@ -26,6 +27,7 @@ from winsandbox import (
     NetworkShim,
     Policy,
     PolicyError,
+    RootRefused,
     Sandbox,
     SandboxClosed,
     SandboxError,
@@ -36,6 +38,7 @@ from winsandbox import (
 )
 from winsandbox.testing import SimulatedHost, SimulatedProcess
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 ROOT = r"C:\src\project"
 TOOL = r"C:\tools\tool.exe"
 POLICY = Policy.workspace(ROOT)
@@ -826,6 +829,106 @@ def test_a_desktop_that_cannot_be_made_is_an_error_or_a_report_entry(host: Simul
     host.fail("create_desktop", 1, 8)
     with Sandbox(Policy.workspace(ROOT, desktop="shared"), host=host):
         pass
+
+
+@pytest.mark.parametrize(
+    ("args", "cwd", "kind"),
+    [
+        ([], None, ValueError),
+        ([""], None, ValueError),
+        ([TOOL, "a\0b"], None, ValueError),
+        ([TOOL, 5], None, TypeError),
+        ([TOOL], "", ValueError),
+        ([TOOL], r"\src", ValueError),
+        ([TOOL], "C:src", ValueError),
+        ([TOOL], b"src", TypeError),
+    ],
+)
+def test_a_call_that_cannot_work_is_refused_before_anything_is_written(
+    host: SimulatedHost, args: Any, cwd: Any, kind: type[Exception]
+) -> None:
+    host.add_program(TOOL, lambda process: 0)
+    sandbox = Sandbox(POLICY, host=host)
+    before = host.counts["descriptor-write"]
+    with pytest.raises(kind):
+        sandbox.run(args, cwd=cwd)
+    assert host.counts["descriptor-write"] == before
+    with sandbox:
+        assert sandbox.run([TOOL]).returncode == 0
+
+
+def test_a_relative_working_directory_lies_in_the_workspace(host: SimulatedHost) -> None:
+    seen: list[str] = []
+    host.add_program(TOOL, lambda process: seen.append(process.cwd))
+    with Sandbox(POLICY, host=host) as sandbox:
+        for cwd in ("src", r".\src\.", ROOT + r"\src"):
+            sandbox.run([TOOL], cwd=cwd)
+        with pytest.raises(SpawnError, match=r"working directory C:\\src\\project\\nope does not exist") as caught:
+            sandbox.run([TOOL], cwd="nope")
+        assert caught.value.winerror == 267
+        assert caught.value.filename == ROOT + r"\nope"
+        with pytest.raises(SpawnError, match="is no directory"):
+            sandbox.run([TOOL], cwd=r".git\HEAD")
+    assert set(seen) == {ROOT + r"\src", ROOT + r"\src\."} or seen == [ROOT + r"\src"] * 3
+    with Sandbox(Policy.read_only(), host=host) as sandbox, pytest.raises(ValueError, match="cwd must be absolute"):
+        sandbox.run([TOOL], cwd="src")
+
+
+def test_a_root_that_is_missing_is_refused_in_words_the_second_time_too(host: SimulatedHost) -> None:
+    for _ in range(2):
+        with pytest.raises(RootRefused, match="does not exist"):
+            Sandbox(Policy.workspace(r"C:\src\none"), host=host).prepare()
+        with Sandbox(POLICY, host=host):
+            pass
+
+
+def test_a_failure_is_not_printed_beside_the_exception(host: SimulatedHost) -> None:
+    # In an interpreter of its own: pytest listens to every logger.
+    name = Sandbox.__module__.rpartition(".")[0]
+    code = (
+        f"from {name} import Policy, Sandbox\nfrom {name}.testing import SimulatedHost\n"
+        "try:\n    Sandbox(Policy.workspace('C:\\\\none'), host=SimulatedHost()).prepare()\n"
+        "except ValueError as error:\n    print(error)\n"
+    )
+    done = run_python(code, "-P", path=REPOSITORY)
+    assert "does not exist" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("desktop", ["private", "shared"])
+@pytest.mark.parametrize("restricting", [("logon", "everyone"), ("everyone",)])
+@pytest.mark.parametrize("session", [0, 1])
+def test_a_child_is_on_a_desktop_of_the_station_that_its_sandbox_is_in(
+    session: int, restricting: tuple[str, ...], desktop: Literal["private", "shared"]
+) -> None:
+    # A service's, a task's or an SSH session's station is not WinSta0, and a child that is sent there does not start.
+    host = SimulatedHost(session=session)
+    host.mkdir(ROOT)
+    host.add_program(TOOL, lambda process: 7)
+    policy = Policy.workspace(ROOT, desktop=desktop, restricting=restricting)
+    with Sandbox(policy, host=host) as sandbox:
+        assert sandbox.run([TOOL]).returncode == 7
+        unseen = [note for note in sandbox.enforcement.notes if "window station without a display" in note]
+        assert len(unseen) == (session == 0 and desktop == "private")
+
+
+@pytest.mark.parametrize("require", ["full", "best-effort"])
+def test_without_a_window_station_the_desktop_is_inherited_or_refused(
+    host: SimulatedHost, require: Literal["full", "best-effort"]
+) -> None:
+    host.add_program(TOOL, lambda process: 7)
+    host.fail("station", 1, 1459)
+    with Sandbox(Policy.workspace(ROOT, desktop="shared"), host=host) as sandbox:
+        assert sandbox.run([TOOL]).returncode == 7
+    host.fail("station", 1, 1459)
+    sandbox = Sandbox(POLICY, host=host, require=require)
+    if require == "full":
+        with pytest.raises(EnforcementError, match="no private desktop"):
+            sandbox.prepare()
+    else:
+        with sandbox:
+            assert sandbox.run([TOOL]).returncode == 7
+            assert sandbox.enforcement[Aspect.USER_INTERFACE].level is Level.NONE
 
 
 def test_limits_that_the_host_refuses_are_an_error_or_taken_back(host: SimulatedHost) -> None:

@@ -442,6 +442,14 @@ def test_a_program_knows_its_desktop_and_who_is_on_its_console() -> None:
     assert seen == [*without, ("Default", True), ("Default", True), *without[2:-1], ("Default", True)]
 
 
+def test_the_station_is_that_of_the_session() -> None:
+    assert SimulatedHost().processes.station() == ("WinSta0", True, "Default")
+    name, visible, desktop = SimulatedHost.service().processes.station()
+    assert name.startswith("Service-0x")
+    assert (visible, desktop) == (False, "Default")
+    assert SimulatedHost.service(logon=False).processes.station().name == "Service-0x0-3e7$"
+
+
 def test_control_break_reaches_a_group_on_the_callers_console_only() -> None:
     host = SimulatedHost(console=True)
     host.add_program(TOOL, lambda p: p.sleep(1e6))

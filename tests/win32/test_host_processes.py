@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.capabilities import needs
+from tests.capabilities import has, needs
 from tests.win32.live import (
     cmd,
     handle_count,
@@ -419,6 +419,14 @@ def test_this_process_is_alive_and_no_other_takes_its_place(host: WindowsHost) -
 def test_a_desktop_can_be_made(host: WindowsHost) -> None:
     with host.processes.create_desktop(f"winsandbox-test-{os.getpid()}", ANYONES_DESKTOP) as desktop:
         assert desktop.value
+
+
+def test_the_station_and_desktop_have_names(host: WindowsHost) -> None:
+    station = host.processes.station()
+    assert station.name
+    assert station.desktop
+    if station.name == "WinSta0":
+        assert station.visible or has("wine")
 
 
 def test_the_callers_job_is_told(host: WindowsHost) -> None:

@@ -21,7 +21,7 @@ __all__ = ["Caller", "SimulatedCrash"]
 
 # What is counted, and so can be made to fail: the protocol's calls but for those that look at the caller alone, each
 # name that is listed, each SQL statement; "all" counts each of them.
-_UNCOUNTED: Final = frozenset({"current", "known_folders", "environment", "has_console", "in_job_with_ui_limits"})
+_UNCOUNTED: Final = frozenset({"current", "known_folders", "environment", "has_console", "job_refuses_ui_limits"})
 KINDS: Final = (
     frozenset(name for part in (Files, Tokens, Processes) for name in vars(part) if not name.startswith("_"))
     - _UNCOUNTED

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from .._host import Capabilities, Handle, VolumeKind
+from .._host import Capabilities, Handle, Station, VolumeKind
 from .._security.descriptor import SecurityDescriptor
 from .._security.sid import EVERYONE, Sid
 from ..environment import folded
@@ -47,7 +47,7 @@ class SimulatedHost(Arranging):
         uac: whether User Account Control is on.
         integrity: the caller's integrity level, such as 0x1000 for Low; None: what the account has.
         already_sandboxed: the caller itself runs with a write-restricted token.
-        session: the terminal-services session; 0: a service.
+        session: the terminal-services session; 0: a service, with a window station that nobody sees.
         logon: whether the caller's token has a logon SID.
         console: whether the caller has a console.
         developer_mode: whether anybody may make symbolic links.
@@ -185,6 +185,14 @@ class SimulatedHost(Arranging):
         """A Windows 11 that keeps its rules."""
         self._caller.alive("capabilities")
         return Capabilities("simulated", "Windows 11 (simulated)", 22631, "AMD64", True, True)
+
+    @property
+    def _station(self) -> Station:
+        """Where the caller has its windows; only that of a session with a display is WinSta0."""
+        if self._account["session"]:
+            return Station("WinSta0", True, "Default")
+        high, low = self._logon.subauthorities[-2:] if self._logon is not None else (0, 0x3E7)
+        return Station(f"Service-0x{high:x}-{low:x}$", False, "Default")
 
     # Programs
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .._host import Handle, JobLimits, ProcessId, Started, StartRequest, Usage
+from .._host import Handle, JobLimits, ProcessId, Started, StartRequest, Station, Usage
 from .._security import mask
 from ..errors import WinError
 from . import commandline, jobs
@@ -183,9 +183,12 @@ class SimProcesses:
         """The desktop that a process with `token` is connected to, or None where it cannot be."""
         if name is None:
             return self._caller.process.desktop
-        bare = _bare(name)
-        if bare == jobs.DEFAULT_DESKTOP.upper():
-            return jobs.DEFAULT_DESKTOP
+        own = self._host._station
+        station, _, bare = name.upper().rpartition("\\")
+        if station not in ("", own.name.upper()):
+            return None
+        if bare == own.desktop.upper():
+            return own.desktop
         desktop = self._machine.desktops.get(bare)
         if desktop is None:
             return None
@@ -230,6 +233,11 @@ class SimProcesses:
         for handler in handlers:
             handler()
 
+    def station(self) -> Station:
+        """WinSta0, or in session 0 one that nobody sees, named after the logon session."""
+        self._caller.enter("station")
+        return self._host._station
+
     def create_desktop(self, name: str, descriptor: bytes) -> Handle:
         """Without the window station, as CreateDesktopW wants it."""
         self._caller.enter("create_desktop")
@@ -238,7 +246,7 @@ class SimProcesses:
         with self._machine.lock:
             parse(descriptor)
             desktop = DesktopObject(self._machine, name, descriptor)
-            self._machine.desktops[_bare(name)] = desktop
+            self._machine.desktops[name.upper()] = desktop
             return self._caller.own(desktop)
 
     def job_refuses_ui_limits(self) -> bool | None:
@@ -286,10 +294,6 @@ class SimProcesses:
         if not isinstance(found, DescriptorEnd | NullEnd | FileObject):
             raise WinError(6, "DuplicateHandle")
         return found
-
-
-def _bare(desktop: str) -> str:
-    return desktop.upper().removeprefix("WINSTA0\\")
 
 
 if sys.platform == "win32":

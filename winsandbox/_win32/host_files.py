@@ -169,18 +169,24 @@ class HostFiles:
             left = left[done.value :]
 
     def delete(self, handle: _host.Handle) -> None:
-        # Git makes its objects read-only; Windows refuses to delete such files unless told to look past that.
-        information = FILE_DISPOSITION_INFO_EX()
-        information.Flags = (
+        # Git makes its objects read-only; Windows refuses to delete such files unless told to look past that. With
+        # POSIX semantics the name is gone at once, though others (an antivirus, an indexer) still have the file open;
+        # without, the directory above could not be removed until they close it. Not every file system knows that.
+        plain = (
             DispositionFlags.FILE_DISPOSITION_FLAG_DELETE
             | DispositionFlags.FILE_DISPOSITION_FLAG_IGNORE_READONLY_ATTRIBUTE
         )
-        try:
-            _set(handle, FileInfoByHandleClass.FileDispositionInfoEx, information)
-        except WinError as error:
-            if error.winerror not in (*_UNKNOWN_CLASS, SystemError_.ERROR_ACCESS_DENIED):
-                raise
-            _delete_as_before(handle)
+        for flags in (plain | DispositionFlags.FILE_DISPOSITION_FLAG_POSIX_SEMANTICS, plain):
+            information = FILE_DISPOSITION_INFO_EX()
+            information.Flags = flags
+            try:
+                _set(handle, FileInfoByHandleClass.FileDispositionInfoEx, information)
+            except WinError as error:
+                if error.winerror not in (*_UNKNOWN_CLASS, SystemError_.ERROR_ACCESS_DENIED):
+                    raise
+            else:
+                return
+        _delete_as_before(handle)
 
     def info(self, handle: _host.Handle) -> FileInfo:
         basic, standard = FILE_BASIC_INFO(), FILE_STANDARD_INFO()

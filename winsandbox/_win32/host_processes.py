@@ -19,6 +19,7 @@ from .advapi32 import CreateProcessAsUserW
 from .constants import (
     CTRL_BREAK_EVENT,
     INFINITE,
+    WSF_VISIBLE,
     CreationFlags,
     DesktopRights,
     ProcessRights,
@@ -26,6 +27,7 @@ from .constants import (
     StandardRights,
     StartupFlags,
     SystemError_,
+    UserObjectInformation,
     Wait,
 )
 from .ffi import size_of
@@ -37,6 +39,7 @@ from .kernel32 import (
     GenerateConsoleCtrlEvent,
     GetCurrentProcess,
     GetCurrentProcessId,
+    GetCurrentThreadId,
     GetExitCodeProcess,
     GetProcessTimes,
     InitializeProcThreadAttributeList,
@@ -44,9 +47,9 @@ from .kernel32 import (
     UpdateProcThreadAttribute,
     WaitForSingleObject,
 )
-from .structs import FILETIME, PROCESS_INFORMATION, SECURITY_ATTRIBUTES, STARTUPINFOEXW
+from .structs import FILETIME, PROCESS_INFORMATION, SECURITY_ATTRIBUTES, STARTUPINFOEXW, USEROBJECTFLAGS
 from .types import Handle, ProcessHandle
-from .user32 import CreateDesktopW
+from .user32 import CreateDesktopW, GetProcessWindowStation, GetThreadDesktop, GetUserObjectInformationW
 
 _LONGEST_COMMAND_LINE: Final = 32767  # UTF-16 code units with the NUL, "CreateProcessAsUserW function"
 # CreateDesktopW makes a window through the handle, so it insists on DESKTOP_CREATEWINDOW.
@@ -97,6 +100,16 @@ class HostProcesses(HostPipes, HostJobs):
 
     def control_break(self, pid: int) -> None:
         GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, pid)
+
+    def station(self) -> _host.Station:
+        station = GetProcessWindowStation()
+        flags = USEROBJECTFLAGS()
+        GetUserObjectInformationW(station, UserObjectInformation.UOI_FLAGS, flags, size_of(flags), None)
+        return _host.Station(
+            _object_name(station),
+            bool(flags.dwFlags & WSF_VISIBLE),
+            _object_name(GetThreadDesktop(GetCurrentThreadId())),
+        )
 
     def create_desktop(self, name: str, descriptor: bytes) -> _host.Handle:
         buffer = ctypes.create_string_buffer(descriptor, len(descriptor))
@@ -180,6 +193,22 @@ def _command_line(text: str) -> ctypes.Array[ctypes.c_wchar]:
             message="the command line is longer than 32766 characters",
         )
     return ctypes.create_unicode_buffer(text)
+
+
+def _object_name(handle: Handle) -> str:
+    """The name of a window station or desktop; the handle is not ours to close."""
+    size, needed = 512, ctypes.c_uint32()
+    for _ in range(2):
+        buffer = ctypes.create_string_buffer(size)
+        try:
+            GetUserObjectInformationW(handle, UserObjectInformation.UOI_NAME, buffer, size, needed)
+        except WinError as error:
+            if error.winerror != SystemError_.ERROR_INSUFFICIENT_BUFFER or needed.value <= size:
+                raise
+            size = needed.value
+        else:
+            return buffer.raw.decode("utf-16-le").partition("\0")[0]
+    raise WinError(SystemError_.ERROR_INSUFFICIENT_BUFFER, "GetUserObjectInformationW")
 
 
 def _wait(handle: Handle, timeout: float | None) -> bool:

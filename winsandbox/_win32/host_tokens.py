@@ -64,6 +64,13 @@ _OWN_ACCESS = (
 )
 _ELEVATIONS: dict[int, _host.Elevation] = {1: "default", 2: "full", 3: "limited"}
 _SIZE_ERRORS = (SystemError_.ERROR_INSUFFICIENT_BUFFER, 24)  # 24: ERROR_BAD_LENGTH, for classes of a fixed size
+# What Wine, an older Windows or the layer for 32-bit programs says to a class that it does not know.
+_UNKNOWN_CLASS = (
+    SystemError_.ERROR_INVALID_FUNCTION,
+    SystemError_.ERROR_INVALID_PARAMETER,
+    SystemError_.ERROR_NOT_SUPPORTED,
+    SystemError_.ERROR_CALL_NOT_IMPLEMENTED,
+)
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 
@@ -295,7 +302,7 @@ def _optional(token: _host.Handle, kind: TokenInformationClass) -> _Information 
     try:
         return _read(token, kind)
     except WinError as error:
-        if error.winerror not in (SystemError_.ERROR_INVALID_FUNCTION, SystemError_.ERROR_INVALID_PARAMETER):
+        if error.winerror not in _UNKNOWN_CLASS:
             raise
         return None
 

@@ -349,6 +349,11 @@ def GetCurrentThread() -> Annotated[ThreadHandle, plain(c_void_p, "a pseudo hand
 
 
 @kernel32.function
+def GetCurrentThreadId() -> Annotated[int, plain(c_uint32, "the result is the answer")]:
+    """processthreadsapi.h"""
+
+
+@kernel32.function
 def GetCurrentProcessId() -> Annotated[int, plain(c_uint32, "cannot fail")]:
     """processthreadsapi.h"""
 
