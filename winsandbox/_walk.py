@@ -132,6 +132,8 @@ class Walk:
         self._offered: deque[_Frame] = deque()
         self._idle = 0
         self._error: BaseException | None = None
+        self._over = threading.Condition()  # of its own: a worker that is offered something must not wake the caller
+        self._ended: set[threading.Thread] = set()
 
     def run(self, handle: Handle, path: str, context: Any) -> None:
         """Visit the object behind `handle` and everything below it. Takes the handle over and closes it."""
@@ -153,38 +155,54 @@ class Walk:
         self._idle = self._threads
         self._offered.append(frame)
         workers = [threading.Thread(target=self._serve, name="winsandbox walk") for _ in range(self._threads)]
-        for worker in workers:
-            worker.start()
         try:
-            _wait_for(workers)
+            for worker in workers:
+                worker.start()
+            self._wait_for(workers)
         except BaseException as error:  # Ctrl+C in the caller's thread: the workers stop at their next object
             self._stop(error)
-            _wait_for(workers)
+            self._wait_for(workers)
             raise
+        for worker in workers:
+            worker.join(_SLICE)
         if self._error is not None:
             raise self._error
 
     # -- several workers ----------------------------------------------------------------------------------------------
 
+    def _wait_for(self, workers: list[threading.Thread]) -> None:
+        """Until all that were started have ended, in slices: on Windows what waits without a limit does not let Ctrl+C
+        through (cpython #139689). Not by `join`: interrupted in Python 3.11, it takes a thread that runs for ended."""
+        with self._over:
+            while any(worker.ident is not None and worker not in self._ended for worker in workers):
+                self._over.wait(_SLICE)
+
     def _serve(self) -> None:
         try:
-            while True:
-                with self._wake:
-                    while not self._offered:
-                        if self._idle == self._threads or self._error is not None:
-                            self._wake.notify_all()
-                            return
-                        self._wake.wait()
-                    frame = self._offered.popleft()
-                    self._idle -= 1
-                try:
-                    self._work(frame)
-                finally:
-                    with self._wake:
-                        self._idle += 1
-                        self._wake.notify_all()
+            self._serve_on()
         except BaseException as error:  # raised again in the caller's thread
             self._stop(error)
+        finally:
+            with self._over:
+                self._ended.add(threading.current_thread())
+                self._over.notify_all()
+
+    def _serve_on(self) -> None:
+        while True:
+            with self._wake:
+                while not self._offered:
+                    if self._idle == self._threads or self._error is not None:
+                        self._wake.notify_all()
+                        return
+                    self._wake.wait()
+                frame = self._offered.popleft()
+                self._idle -= 1
+            try:
+                self._work(frame)
+            finally:
+                with self._wake:
+                    self._idle += 1
+                    self._wake.notify_all()
 
     def _stop(self, error: BaseException) -> None:
         with self._wake:
@@ -337,13 +355,6 @@ class Walk:
                     item.handle.close()
         if self._counter.after_write is not None:
             self._counter.after_write()
-
-
-def _wait_for(workers: list[threading.Thread]) -> None:
-    """Join them in slices: on Windows a join without a timeout does not let Ctrl+C through (cpython #139689)."""
-    for worker in workers:
-        while worker.is_alive():
-            worker.join(_SLICE)
 
 
 def _close(frame: _Frame) -> None:

@@ -16,7 +16,7 @@ from winsandbox._host import default_host
 from winsandbox.errors import AclError, GrantInUse, LedgerError, PolicyError, UnsupportedHost
 from winsandbox.policy import Policy
 from winsandbox.sandbox import Sandbox
-from winsandbox.testing import SimulatedHost
+from winsandbox.testing import SimulatedCrash, SimulatedHost
 
 
 @pytest.fixture
@@ -155,6 +155,21 @@ def test_a_label_that_a_new_object_got_from_ours_is_not_put_back(
     use(host, low)
     grants.forget(ROOT, host=host)
     assert "ML;" not in host.sddl(ROOT + where)
+
+
+def test_an_interrupted_walk_at_low_is_finished_with_its_labels(host: SimulatedHost) -> None:
+    """Also by a sandbox that needs none of them: the grant passes for complete afterwards."""
+    low = Policy.workspace(ROOT, integrity="low")
+    host.crash_at("set_security", 7)
+    with pytest.raises(SimulatedCrash):
+        use(host, low)
+    after = host.restart()
+    use(after)
+    use(after, low)
+    for name in ("", r"\README.md", r"\src\deep\er\module.py"):
+        assert "NW;;;LW" in after.sddl(ROOT + name), name
+    grants.forget(ROOT, host=after)
+    assert "ML;" not in after.sddl(ROOT + r"\README.md")
 
 
 def test_forgetting_one_root_leaves_another(host: SimulatedHost) -> None:
