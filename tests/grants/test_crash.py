@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
 
+from tests.effort import every
 from tests.grants.scenes import ROOT, applied, disk, marked, state_of, write_bits
 from winsandbox import grants
 from winsandbox.policy import Policy
@@ -77,9 +77,6 @@ def both(host: SimulatedHost) -> None:
         applied(host, state, Policy.workspace(ROOT, protected_subpaths=[".git", "a.txt"]))[1].close()
 
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
-
-
 @pytest.mark.parametrize(
     ("prepare", "scenario"),
     [(nothing, first_use), (beside, one_session_at_low), (both, forget_it_all)],
@@ -91,7 +88,7 @@ def test_after_a_crash_at_any_operation_all_is_listed_and_can_be_taken_back(
     total = operations(prepare, scenario)
     assert total > 100
     wrong: list[str] = []
-    for n in range(1, total + 1):
+    for n in every(range(1, total + 1)):
         host = small()
         original = disk(host)
         prepare(host)
@@ -130,7 +127,7 @@ def leftovers(host: SimulatedHost) -> list[str]:
 def test_after_a_crash_the_next_sandbox_of_the_policy_protects() -> None:
     """The other way on: no recover by hand, just the same policy again, which goes on where the dead one stopped."""
     total = operations(nothing, first_use)
-    for n in range(1, total + 1, 1 if DEEP else 5):
+    for n in every(range(1, total + 1), quick=5):
         host = small()
         host.crash_at(n)
         with pytest.raises(SimulatedCrash):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.effort import every
 from tests.grants.scenes import ABOVE, ROOT, applied, disk, marked, state_of, workspace
 from winsandbox import grants
 from winsandbox._ledger import Ledger
@@ -23,7 +23,6 @@ STATE = r"C:\Users\alice\AppData\Local\winsandbox"
 FILE = STATE + r"\ledger-1.sqlite"
 MARK = STATE + r"\ledger-mark"
 PAGE = 4096
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 
 @pytest.fixture
@@ -172,7 +171,7 @@ def test_a_crash_at_any_operation_of_the_first_use_is_harmless(host: SimulatedHo
     before = host.counts["all"]
     with state_of(host):
         total = host.counts["all"] - before
-    for n in range(1, total + 1):
+    for n in every(range(1, total + 1)):
         with workspace() as fresh:
             fresh.crash_at(n)
             with pytest.raises(SimulatedCrash):
@@ -348,7 +347,7 @@ def test_a_crash_at_any_operation_of_a_rebuild_leaves_it_to_be_done_again(host: 
         before = made.counts["all"]
         grants.rebuild([ROOT], host=made)
         total = made.counts["all"] - before
-    for n in range(1, total + 1, 1 if DEEP else 5):
+    for n in every(range(1, total + 1), quick=5):
         with damaged() as made:
             made.crash_at(n)
             with pytest.raises(SimulatedCrash):

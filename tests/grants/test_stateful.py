@@ -18,7 +18,6 @@ protected place is not found again (``moved``): it names the logon session, and 
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +25,7 @@ from functools import partial
 from hypothesis import Phase, settings, stateful
 from hypothesis import strategies as st
 
+from tests.effort import DEEP, IN_WINE
 from tests.grants.scenes import ABOVE, ROOT, marked, plan_of, state_of, write_bits
 from winsandbox import grants
 from winsandbox._apply import Applied, apply
@@ -71,7 +71,6 @@ INSIDE = ("", r"\.git", r"\.git\hooks", r"\docs", r"\src", r"\src\deep")
 BOUNDS = ("project", "other", r"project\src")  # the roots of the policies
 # What a child may ask for, one by one: data, append, EA, attributes, DELETE, WRITE_DAC, WRITE_OWNER.
 RIGHTS = (0x2, 0x4, 0x10, 0x100, 0x10000, 0x40000, 0x80000)
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 
 def foreign(raw: bytes) -> SecurityDescriptor:
@@ -472,6 +471,6 @@ TestGrants = Grants.TestCase
 # Finding the shortest sequence takes minutes; the laws name the object and the entry anyway.
 TestGrants.settings = settings(
     phases=[Phase.explicit, Phase.generate] if not DEEP else list(Phase),
-    max_examples=200 if DEEP else 50,
+    max_examples=200 if DEEP else 5 if IN_WINE else 50,
     stateful_step_count=50 if DEEP else 40,
 )
