@@ -355,3 +355,12 @@ def test_a_token_is_a_value() -> None:
     assert Token(USER, write_restricted=True).restricting == ()
     assert dataclasses.replace(token, restricting=(LOGON,)).restricts == frozenset((LOGON.to_bytes(),))
     assert access.check(sd(f"D:(A;;FA;;;{U})"), Token(USER), 0x2)
+
+
+def test_a_token_takes_plain_sequences_and_a_single_privilege() -> None:
+    entry = SecurityDescriptor.from_sddl("D:(A;;GA;;;SY)").dacl
+    assert entry is not None
+    token = Token(SYSTEM, [Group(EVERYONE)], privileges="SeTakeOwnershipPrivilege", default_dacl=list(entry))  # type: ignore[arg-type]
+    assert token.privileges == {"SeTakeOwnershipPrivilege"}
+    assert token.default_dacl == entry
+    assert check(SecurityDescriptor.from_sddl("O:BAG:BAD:"), token, 0x80000).allowed

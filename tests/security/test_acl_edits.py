@@ -123,3 +123,10 @@ def test_removal_takes_every_entry_of_the_sid_whatever_its_type() -> None:
 )
 def test_canonical_order(items: str, canonical: bool) -> None:
     assert acl.is_canonical(dacl(items)) is canonical
+
+
+def test_remove_takes_any_iterable_and_removes_all_of_it() -> None:
+    gone = [EVERYONE, Sid.parse("S-1-5-32-544")]
+    for sids in (gone, tuple(gone), iter(gone)):
+        left = acl.remove(dacl("(A;;FA;;;SY)(A;;FA;;;WD)(A;;FA;;;BA)"), sids)  # type: ignore[arg-type]
+        assert text(left) == "(A;;FA;;;SY)"

@@ -161,6 +161,8 @@ class Ace(_Fields):
             raise SecurityDataError("truncated ACE: fewer than 4 bytes", "offset 0")
         if data[2] | data[3] << 8 != len(data):
             raise SecurityDataError(f"AceSize {data[2] | data[3] << 8}, but {len(data)} bytes", "offset 2")
+        if len(data) & 3:
+            raise SecurityDataError(f"an ACE of {len(data)} bytes is no multiple of four", "offset 2")
         return decode(data)
 
     def to_bytes(self) -> bytes:

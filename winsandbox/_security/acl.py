@@ -320,6 +320,7 @@ def remove(acl: Acl, sids: Collection[Sid], *, inherited: bool | None = None) ->
         sids: the trustees, preferably a set.
         inherited: True removes only entries with INHERITED_ACE, False only those without, None both.
     """
+    sids = frozenset(sids)  # an iterator would be used up by the first `in`
     kept = [
         ace
         for ace in acl

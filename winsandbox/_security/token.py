@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from .ace import Ace
 from .acl import Acl
 from .sid import Sid
 
@@ -89,7 +90,12 @@ class Token:
         put = object.__setattr__
         put(self, "groups", groups)
         put(self, "restricting", None if restricting is None else tuple(restricting))
-        put(self, "privileges", frozenset(self.privileges))
+        names: Iterable[str] | None = self.privileges
+        # A single name is a name, not its letters: they would be privileges that nobody asks for.
+        put(self, "privileges", frozenset((names,) if isinstance(names, str) else names or ()))
+        entries: Iterable[Ace] | None = self.default_dacl
+        if entries is not None and not isinstance(entries, Acl):
+            put(self, "default_dacl", Acl(entries))
         put(self, "allows", frozenset(enabled - deny_only))
         put(self, "denies", frozenset(enabled | deny_only))
         put(self, "restricts", None if self.restricting is None else frozenset(sid.raw for sid in self.restricting))
