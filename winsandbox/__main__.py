@@ -4,7 +4,8 @@
 
 Exit codes. `run`: the child's own; 124 when --timeout ended it, 125 for a failure of winsandbox itself, 126 for a
 command that cannot be started, 127 for one that is not found. The others: 0; 1 for "denied", "different" or "not
-proven"; 2 for wrong usage or a wrong policy (125 in `run`); 125 for a failure.
+proven"; 2 for wrong usage or a wrong policy (125 in `run`); 125 for a failure. All: 141, without a word, where the
+reader of the output has closed it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
+from ._terminal import end_silently, fitted, print_everything, reader_gone, unread
 from .errors import CommandNotFound, CommandRefused, PolicyError, SandboxError, SpawnError
 
 if TYPE_CHECKING:
@@ -35,14 +37,26 @@ if TYPE_CHECKING:
 
 _ERRORS_SHOWN = 5
 TIMED_OUT, FAILED, NOT_STARTED, NOT_FOUND = 124, 125, 126, 127
+_EXITS_OF_RUN = "the command's code; 124 timeout, 125 winsandbox failed,\n126 not startable, 127 not found"
+_EXIT_CODES = f"""Exit codes: `run` exits with {_EXITS_OF_RUN}.
+Others: 0; 1 denied, different or not proven; 2 wrong usage or policy;
+125 failure."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    print_everything()
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit:
+        if unread():
+            return end_silently()
+        raise
     try:
         code: int = arguments.call(arguments)
+        if unread():
+            return end_silently()
     except PolicyError as error:
         return _fail(error, 2 if arguments.call is not _run else FAILED)
     except CommandNotFound as error:
@@ -50,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CommandRefused, SpawnError) as error:
         return _fail(error, NOT_STARTED)
     except (SandboxError, OSError, ValueError) as error:
+        if reader_gone(error):
+            return end_silently()
         return _fail(error, FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -59,6 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(error: object, code: int) -> int:
     print(f"winsandbox: {error}", file=sys.stderr)
     return code
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of an epilog, and names what stands after ``--`` in the usage too, where argparse has ``...``."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == argparse.REMAINDER and isinstance(action.metavar, str):
+            return action.metavar
+        return super()._format_args(action, default_metavar)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,17 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"python -P -m {__package__}",
         description="Run commands on Windows so that they can write only where they were allowed to.",
-        epilog="On other systems check, plan, enforcement and simulate work on a model of Windows.",
+        epilog=f"On other systems check, plan, enforcement and simulate work on a model of Windows.\n\n{_EXIT_CODES}",
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"winsandbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, call: Callable[[argparse.Namespace], int], text: str) -> _Parser:
-        command = commands.add_parser(name, help=text, description=text)
+    def add(name: str, call: Callable[[argparse.Namespace], int], text: str, epilog: str | None = None) -> _Parser:
+        command = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=_Help)
         command.set_defaults(call=call)
         return command
 
-    run = add("run", _run, "run a command in a sandbox")
+    run = add("run", _run, "run a command in a sandbox", f"Exit codes: {_EXITS_OF_RUN}.")
     _policy_options(run)
     run.usage_code = FAILED  # 2 would be taken for the command's own
     run.add_argument("--cwd", metavar="DIR", help="working directory, from the first root (the first root itself)")
@@ -206,7 +232,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with sandbox:
         found = sandbox.grant_report
         if arguments.report:
-            print("\n".join(filter(None, (sandbox.enforcement.to_text(), found.to_text()))), file=sys.stderr)
+            report = "\n".join(filter(None, (sandbox.enforcement.to_text(), found.to_text())))
+            print(fitted(report, sys.stderr), file=sys.stderr)
         elif arguments.require == "best-effort":
             for note in sandbox.enforcement.notes:
                 print(f"winsandbox: note: {note}", file=sys.stderr)
@@ -217,7 +244,10 @@ def _run(arguments: argparse.Namespace) -> int:
                 code = process.wait(arguments.timeout)
             except subprocess.TimeoutExpired:
                 process.kill()
-                return _fail(f"the command was ended after {arguments.timeout:g} seconds", TIMED_OUT)
+                return _fail(
+                    f"the command was ended after {arguments.timeout:g} second{'' if arguments.timeout == 1 else 's'}",
+                    TIMED_OUT,
+                )
         for violation in process.violations:
             print(f"winsandbox: violation: {violation}", file=sys.stderr)
         if code and (said := explain_exit(code)):
@@ -370,7 +400,9 @@ def _show(arguments: argparse.Namespace, data: Mapping[str, object], text: str) 
     if arguments.json:
         import json
 
-        text = json.dumps(data, indent=2, ensure_ascii=False)
+        text = json.dumps(data, indent=2)  # in ASCII: whatever the output's code page is
+    else:
+        text = fitted(text, sys.stdout)
     print(text)
     return 0
 

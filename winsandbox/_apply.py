@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from . import _undo
 from ._count import survey_walk
+from ._findings import counted
 from ._ledger import GrantRow, Keep
 from ._paths import is_at_or_below
 from ._pins import Pins
@@ -141,15 +142,27 @@ class Applied:
         """What the report of enforcement should say besides."""
         notes = list(self._notes)
         found = self.report
-        for count, text in (
-            (found.hard_links.count, "files with several names are not writable (their other names may lie outside)"),
-            (found.protected_dacls.count, "objects that inherit nothing are left as they are, with all below them"),
-            (found.nested.count, "nested repositories are not protected"),
-            (found.placeholders.count, "cloud placeholders were not touched"),
-            (found.errors.count, "objects could not be granted; Sandbox.grant_report names them"),
+        for count, one, many in (
+            (
+                found.hard_links.count,
+                "file with several names is not writable (its other names may lie outside)",
+                "files with several names are not writable (their other names may lie outside)",
+            ),
+            (
+                found.protected_dacls.count,
+                "object that inherits nothing is left as it is, with all below it",
+                "objects that inherit nothing are left as they are, with all below them",
+            ),
+            (found.nested.count, "nested repository is not protected", "nested repositories are not protected"),
+            (found.placeholders.count, "cloud placeholder was not touched", "cloud placeholders were not touched"),
+            (
+                found.errors.count,
+                "object could not be granted; Sandbox.grant_report names it",
+                "objects could not be granted; Sandbox.grant_report names them",
+            ),
         ):
             if count:
-                notes.append(f"{count} {text}")
+                notes.append(counted(count, one, many))
         return tuple(notes)
 
     @property

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ._asked import device
+from ._findings import counted
 from ._paths import is_at_or_below, normal
 from .errors import Mistake, PolicyError
 from .network import NetworkShim
@@ -118,17 +119,26 @@ def survey_text(surveys: Iterable[Survey]) -> str:
         found = survey.findings
         more = "" if survey.complete else ", and more (not all was counted)"
         lines.append(
-            f"on disk below {survey.root}: {found.objects} objects{more}; each gets one descriptor write at most"
+            f"on disk below {survey.root}: {counted(found.objects, 'object', 'objects')}{more}; "
+            "each gets one descriptor write at most"
         )
-        for what, listing in (
-            ("hard-linked files, which are left out", found.hard_links),
-            ("objects with a protected DACL, which are left out with what lies below", found.protected_dacls),
-            ("links, which are not followed", found.links),
-            ("nested repositories, which are not protected", found.nested),
-            ("objects that cannot be read", found.errors),
+        for one, many, listing in (
+            ("hard-linked file, which is left out", "hard-linked files, which are left out", found.hard_links),
+            (
+                "object with a protected DACL, which is left out with what lies below",
+                "objects with a protected DACL, which are left out with what lies below",
+                found.protected_dacls,
+            ),
+            ("link, which is not followed", "links, which are not followed", found.links),
+            (
+                "nested repository, which is not protected",
+                "nested repositories, which are not protected",
+                found.nested,
+            ),
+            ("object that cannot be read", "objects that cannot be read", found.errors),
         ):
             if listing.count:
-                lines.append(f"  {listing.count} {what}")
+                lines.append(f"  {counted(listing.count, one, many)}")
                 lines.extend(f"    {getattr(item, 'path', item)}" for item in listing.items[:5])
     return "\n".join(lines)
 

@@ -80,7 +80,7 @@ class Spool(Listing):
             return
         with self._lock:
             while self._waiting:
-                call_back(self._tell, self._waiting.popleft())
+                self._tell(self._waiting.popleft())
 
 
 @dataclass(slots=True)
@@ -97,6 +97,7 @@ class Counter:
     after_write: Callable[[], None] | None = None
     done: int = 0
     seen: int = 0
+    failed: Exception | None = field(init=False, default=None)  # what `touched` raised
     begun: float = field(init=False)
     _last: float = field(init=False, default=-1.0)
     _lock: Any = field(init=False, default_factory=threading.Lock)
@@ -120,6 +121,31 @@ class Counter:
                 remedy="Allow more time (time_limit), or name a smaller root.",
                 code="acl.time-limit",
             )
+
+    def tell(self, path: str) -> None:
+        """Tell the caller of an object that was changed.
+
+        A failure (a closed pipe, a name that cannot be printed) ends the telling and not the removal, which would
+        otherwise stay half done for the sake of a line of output: :meth:`end` raises it.
+        """
+        if self.touched is None or self.failed is not None:
+            return
+        try:
+            self.touched(path)
+        except Exception as error:
+            self.failed = error
+
+    def end(self) -> None:
+        """The last call of progress; then what `touched` raised, now that all is done."""
+        self.step("", last=True)
+        if isinstance(self.failed, OSError):
+            raise AclError(
+                f"the callback failed: {self.failed}; it was called no more, and the work was done to its end.",
+                cause=self.failed,
+                code="acl.callback",
+            ) from self.failed
+        if self.failed is not None:
+            raise self.failed
 
     def step(self, path: str, *, last: bool = False) -> None:
         """Count one object; tell the caller now and then."""

@@ -24,14 +24,28 @@ _LISTS: Final = (
 )
 # What of them a user is told, the worst first.
 _REPORTED: Final = {
-    "errors": "objects could not be granted; they are not writable",
-    "null_dacls": "objects have no access control list and are writable for everyone",
-    "hard_links": "files with several names are not writable",
-    "protected_dacls": "objects that inherit nothing are left as they are, with all below them",
-    "nested": "nested repositories are not protected",
-    "placeholders": "cloud placeholders were not touched",
-    "links": "links were not followed",
+    "errors": (
+        "object could not be granted; it is not writable",
+        "objects could not be granted; they are not writable",
+    ),
+    "null_dacls": (
+        "object has no access control list and is writable for everyone",
+        "objects have no access control list and are writable for everyone",
+    ),
+    "hard_links": ("file with several names is not writable", "files with several names are not writable"),
+    "protected_dacls": (
+        "object that inherits nothing is left as it is, with all below it",
+        "objects that inherit nothing are left as they are, with all below them",
+    ),
+    "nested": ("nested repository is not protected", "nested repositories are not protected"),
+    "placeholders": ("cloud placeholder was not touched", "cloud placeholders were not touched"),
+    "links": ("link was not followed", "links were not followed"),
 }
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """``1 object``, ``2 objects``."""
+    return f"{count} {one if count == 1 else many}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +104,10 @@ class GrantReport:
     def to_text(self, most: int = 5) -> str:
         """For a terminal: each list with its count and its first `most` entries; "" where there is nothing to tell."""
         lines: list[str] = []
-        for name, title in _REPORTED.items():
+        for name, (one, many) in _REPORTED.items():
             count, items = self.counts.get(name, 0), getattr(self, name)[:most]
             if count:
-                lines.append(f"{count} {title}")
+                lines.append(counted(count, one, many))
                 lines.extend(f"  {item}" for item in items)
                 if count > len(items):
                     lines.append(f"  and {count - len(items)} more")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from ._findings import counted
 from ._walk import LISTED, Listing
 
 if TYPE_CHECKING:
@@ -113,13 +114,13 @@ class GrantRecord:
 
     def to_text(self) -> str:
         """For a terminal."""
-        parts = [self.state, f"{self.objects} objects", f"last used {day(self.used)}"]
+        parts = [self.state, counted(self.objects, "object", "objects"), f"last used {day(self.used)}"]
         if self.keep == "session":
             parts.append("for one session")
         if self.low:
             parts.append("labelled Low: every Low process may write there")
         if self.errors:
-            parts.append(f"{self.errors} objects could not be changed")
+            parts.append(counted(self.errors, "object", "objects") + " could not be changed")
         lines = [self.root, f"  {', '.join(parts)}", f"  {self.sid}"]
         lines.extend(f"  protected: {path}" for path in self.protected)
         lines.extend(f"  made empty by us: {path}" for path in self.created)
@@ -296,7 +297,10 @@ class Scanned:
     def to_text(self) -> str:
         """For a terminal."""
         cut = "" if self.complete else " (not all: the limit was reached)"
-        lines = [f"{self.path}: {self.objects} objects seen{cut}, {self.marked} with entries of winsandbox"]
+        lines = [
+            f"{self.path}: {counted(self.objects, 'object', 'objects')} seen{cut}, "
+            f"{self.marked} with entries of winsandbox"
+        ]
         lines.extend(f"  {top}" for top in self.tops)
         lines.extend(self.uncovered.lines("in a protected place, but without its deny (moved in)"))
         lines.extend(self.errors.lines("could not be read"))

@@ -194,7 +194,7 @@ def expectation(text: str) -> tuple[ExpectedRow, ...]:
         else:
             found.append(ExpectedRow(verdict))
     if mistakes:
-        raise ScriptError(mistakes)
+        raise ScriptError(mistakes)._about("expectation")
     return tuple(found)
 
 
@@ -208,7 +208,8 @@ def _from_json(text: str) -> tuple[ExpectedRow, ...]:
             raise ValueError("an unknown verdict")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         remedy = "Give what `simulate --json` printed, or one verdict a line."
-        raise ScriptError([Mistake("expectation", f"no report of a simulation: {error}.", remedy, "script")]) from error
+        mistake = Mistake("the whole", f"no report of a simulation: {error}.", remedy, "script")
+        raise ScriptError([mistake])._about("expectation") from error
     return found
 
 

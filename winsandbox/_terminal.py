@@ -1,9 +1,20 @@
-"""How the command line shows long ACL work: a bar on a terminal, a plain line now and then elsewhere."""
+"""How the command line shows things on a terminal, and how elsewhere.
+
+Long ACL work: a bar on a terminal, a plain line now and then elsewhere. Tables: broken to a terminal's width. Names
+that the output's code page lacks: with escapes. An output that its reader has closed: without a word.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Final, Self
+
+from .errors import SandboxError, WinError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,6 +39,76 @@ TAKING: Final = (
     "goes on from there"
 )
 LOOKING: Final = "reading the access control lists of more than {0} objects; nothing is changed on them"
+
+# A line of a table: what stands before its last column, where two blanks or more part the columns.
+_COLUMNS: Final = re.compile(r" *(?:\S+(?: \S+)* {2,})+")
+_LEAST: Final = 20
+PIPE_CLOSED: Final = 141  # as a shell tells of a program that SIGPIPE ended
+
+
+def print_everything() -> None:
+    """A name that the output's code page lacks is printed with escapes, instead of being an error halfway."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # none at all, or another object put in its place
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def reader_gone(error: BaseException) -> bool:
+    """Whether an output's reader has closed it (`| head -1`): EPIPE, and EINVAL where Windows' C runtime says that."""
+    told = error.__cause__ if isinstance(error, SandboxError) and error.code == "acl.callback" else error
+    if not isinstance(told, OSError) or isinstance(told, WinError) or told.filename is not None:
+        return False
+    return told.errno == errno.EPIPE or (sys.platform == "win32" and told.errno == errno.EINVAL)
+
+
+def unread() -> bool:
+    """Write out what is left of the output; whether its reader is gone, which Python's own end would call an error."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if not reader_gone(error):
+            raise
+        return True
+    return False
+
+
+def end_silently() -> int:
+    """As a program ends by SIGPIPE. What is left in the buffers must not fail again when Python ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+        except (AttributeError, ValueError):
+            continue  # there is none, or it is closed
+    return PIPE_CLOSED
+
+
+def fitted(text: str, stream: TextIO | None) -> str:
+    """The last columns of a table's lines broken to the width of a terminal; elsewhere `text` as it is, for programs.
+
+    Other lines, which may hold a path or a command to be copied, are left to the terminal.
+    """
+    if stream is None or not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns - 1
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    columns = _COLUMNS.match(line)
+    if len(line) <= width or columns is None:
+        return line
+    head = columns[0]
+    room = width - len(head)
+    if room < _LEAST:
+        return line
+    lines = textwrap.wrap(line[len(head) :], room, break_long_words=False, break_on_hyphens=False)
+    return head + f"\n{' ' * len(head)}".join(lines)
 
 
 class ProgressLine:

@@ -54,7 +54,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
         for name, verb in VERBS.items():
             print(f"{' '.join((name, *verb.parameters)):<22} {verb.text}")
         return 0
-    expected = None if arguments.expect is None else expectation(_text(arguments.expect))
+    expected = None if arguments.expect is None else expectation(_text(arguments.expect, "expectation"))
     found = target(arguments, model=True)
     report = simulate(found.policy, _text(arguments.script), host=found.host)
     differences = () if expected is None else report.differences(expected)
@@ -76,21 +76,20 @@ def _prove(arguments: argparse.Namespace) -> int:
     return 0 if proof.holds else 1
 
 
-def _text(path: str) -> str:
+def _text(path: str, what: str = "script") -> str:
     try:
         if path == "-":
             return sys.stdin.buffer.read().decode("utf-8-sig")
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise ScriptError(
-            [Mistake(path, f"cannot be read: {error}.", "Name a text file in UTF-8.", "usage")]
-        ) from error
+        mistake = Mistake(path, f"cannot be read: {error}.", "Name a text file in UTF-8.", "usage")
+        raise ScriptError([mistake])._about(what) from error
 
 
 def _show(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None:
     if arguments.json:
         import json
 
-        text = json.dumps(data, indent=2, ensure_ascii=False)
+        text = json.dumps(data, indent=2)  # in ASCII: whatever the output's code page is
     print(text)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ._counter import Spool, call_back
+from ._counter import Spool
 from ._findings import Findings, ObjectError
 from ._host import FileId, Handle, Host, ProcessId
 from ._ledger import GrantRow, Lease, Ledger
@@ -172,16 +172,15 @@ def _remove(host: Host, ledger: Ledger, row: GrantRow, counter: Counter, threads
                 if place.object not in (kept if place.kind == "protected" else between):
                     for logon in ledger.guards(place):
                         ledger.drop_guard(place, logon)
-    spool = Spool(counter.kept, counter.touched)
+    spool = Spool(counter.kept, None if counter.touched is None else counter.tell)
     done.findings.touched, counter.after_write = spool, spool.drain
     taker = Taker(host, ledger, row.sid, row.path, row.object, done.findings, low=row.low, allows_only=done.kept)
     Walk(host, taker, counter, threads=threads).run(root, row.path, taker.start(root))
     if done.kept:
         return done
     _remove_placeholders(host, ledger, row, done)
-    if counter.touched is not None:
-        for path in done.placeholders.items:
-            call_back(counter.touched, path)
+    for path in done.placeholders.items:
+        counter.tell(path)
     with ledger.transaction():
         if done.findings.errors.count == 0:
             ledger.drop_grant(row.sid)

@@ -189,8 +189,8 @@ def _console(policy: Policy) -> _Answer:
 
 def _user_interface(policy: Policy) -> _Answer:
     exceptions = tuple(
-        text
-        for limit, text in (("clipboard-read", "the clipboard can be read"), ("clipboard-write", "and written"))
+        f"the clipboard can be {done}"
+        for limit, done in (("clipboard-read", "read"), ("clipboard-write", "written"))
         if limit not in policy.ui_limits
     )
     if policy.desktop == "private":

@@ -45,6 +45,20 @@ _FLAGS: Final = DISABLE_MAX_PRIVILEGE | LUA_TOKEN | WRITE_RESTRICTED
 _BITS: Final = (FILE_ADD_FILE, FILE_ADD_SUBDIRECTORY, DELETE, WRITE_DAC, WRITE_OWNER)
 _MASK: Final = FILE_ADD_FILE | FILE_ADD_SUBDIRECTORY | DELETE | WRITE_DAC | WRITE_OWNER
 _CACHE: Final = 4096
+# A bit has one name for files and another for directories.
+_NAMES: Final = (
+    (FILE_ADD_FILE, "FILE_WRITE_DATA/ADD_FILE"),
+    (FILE_ADD_SUBDIRECTORY, "FILE_APPEND_DATA/ADD_SUBDIRECTORY"),
+    (DELETE, "DELETE"),
+    (WRITE_DAC, "WRITE_DAC"),
+    (WRITE_OWNER, "WRITE_OWNER"),
+)
+
+
+def _named(rights: int) -> str:
+    named = [name for bit, name in _NAMES if rights & bit]
+    others = rights & ~_MASK
+    return ", ".join(named + ([f"0x{others:x}"] if others or not named else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class OpenPlace:
 
     def __str__(self) -> str:
         why = {
-            "everyone": f"everyone may write (0x{self.rights:x})",
+            "everyone": f"everyone may write ({_named(self.rights)})",
             "no list": "it has no access control list",
             "no ACLs": "the volume has no access control lists",
             "network": "a network drive: the server does not know the sandbox",

@@ -16,6 +16,10 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = [
     "AclError",
@@ -67,6 +71,39 @@ _ERRNO = {
     10061: errno.ECONNREFUSED,  # WSAECONNREFUSED
 }
 
+# What the codes say, for a host that has no FormatMessage to ask.
+_TEXTS = {
+    1: "Not supported here",
+    2: "There is no such file",
+    3: "There is no such directory on the way",
+    5: "Access is denied",
+    6: "The handle is not valid",
+    17: "The two are on different volumes",
+    32: "Another process has it open",
+    80: "The file exists already",
+    87: "A parameter is wrong",
+    109: "The pipe has ended",
+    123: "The name is not valid",
+    145: "The directory is not empty",
+    183: "It exists already",
+    193: "It is no program for this Windows",
+    206: "The name is too long",
+    231: "All instances of the pipe are busy",
+    232: "The pipe is being closed",
+    267: "It is no directory",
+    1142: "The file has as many hard links as it can have",
+    1300: "Not all of the privileges are held",
+    1307: "This SID may not be the owner",
+    1314: "A privilege that this takes is not held",
+    1336: "The access control list is not valid",
+    1338: "The security descriptor is not valid",
+    1455: "There is too little memory",
+    1816: "The quota is used up",
+    1920: "The file cannot be accessed",
+    1921: "The link cannot be followed",
+    10061: "The connection was refused",
+}
+
 
 class WinError(OSError):
     """A Windows call that failed.
@@ -114,11 +151,14 @@ class WinError(OSError):
         self._message = message
 
     def __str__(self) -> str:
-        what = self._message.strip().rstrip(".")
+        what = self._message.strip().rstrip(".") or _TEXTS.get(self.winerror, "")
         text = f"{self.function}: [WinError {self.winerror}]" + (f" {what}" if what else "")
         if self.status is not None:
             text += f" (NTSTATUS 0x{self.status & 0xFFFFFFFF:08X})"
-        return text if self.filename is None else f"{text}: {self.filename!r}"
+        if self.filename is None:
+            return text
+        # As it is written elsewhere, with single backslashes; what would break the line or the output is escaped.
+        return f"{text}: '{self.filename}'" if str(self.filename).isprintable() else f"{text}: {self.filename!r}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_win_error, (self.winerror, self.function, self.filename, self._message, self.status)
@@ -228,6 +268,12 @@ class PolicyError(SandboxError, ValueError):
         count = len(self.mistakes)
         head = f"the {self._subject} has " + ("a mistake" if count == 1 else f"{count} mistakes")
         super().__init__("\n  ".join([head + ":", *map(str, self.mistakes)]), code=code)
+
+    def _about(self, subject: str) -> Self:
+        """The same, of something else that was read by the same rules: a path, where there is no policy at all."""
+        self.message = self.message.replace(f"the {self._subject} has", f"the {subject} has", 1)
+        self.args, self._subject = (self.message,), subject
+        return self
 
 
 class RootRefused(PolicyError):

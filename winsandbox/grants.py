@@ -131,7 +131,7 @@ def _forget(
         if claimed is not None:
             threads = _undo.threads_for(host, None)
             removals.append(_undo.remove(host, state.ledger, claimed, counter, threads=threads))
-    counter.step("", last=True)
+    counter.end()
     return forgotten(removals)
 
 
@@ -154,7 +154,7 @@ def forget(
         force: also while a sandbox runs: it can then write there no longer, and its protections stay until it ends.
         progress: called as ``progress(done, total or None, path, seconds)``.
         touched: called with the path of every object that was changed and of every directory that was removed, soon
-            after it was, from one thread at a time.
+            after it was, from one thread at a time. What it raises is raised when all is done; it is not called again.
         cancel, time_limit: end the walk early (AclError); the next call goes on.
 
     Raises:
@@ -162,7 +162,7 @@ def forget(
         PolicyError: `root` is no absolute path.
         LedgerError, AclError, UnsupportedHost.
     """
-    text = normal(root)
+    text = _path(root)
     with _opened(host, state_dir, verify=True) as (real, state):
         if state is None:
             return Forgotten()
@@ -239,8 +239,8 @@ def recover(
             return Recovered(Forgotten())
         counter = _counter(real, progress, cancel, time_limit, touched)
         removals = _undo.recover(real, state, counter, partial=True, threads=_undo.threads_for(real, None))
-        counter.step("", last=True)
         left = state.remove_left_overs()
+        counter.end()
         return Recovered(forgotten(removals), some(left))
 
 
@@ -294,12 +294,20 @@ def _found(top: Finding, roots: dict[str, str]) -> Found:
     )
 
 
+def _path(path: str | os.PathLike[str]) -> str:
+    try:
+        return normal(path)
+    except PolicyError as error:
+        raise error._about("path") from None
+
+
 def _existing(host: Host, path: str | os.PathLike[str]) -> str:
-    text = normal(path)
+    text = _path(path)
     if host.files.query(text) is None:
         from .errors import Mistake
 
-        raise PolicyError([Mistake(text, "does not exist.", "Name an existing directory.", "path.missing")])
+        mistake = Mistake(text, "does not exist.", "Name an existing directory.", "path.missing")
+        raise PolicyError([mistake])._about("path")
     return text
 
 

@@ -433,10 +433,13 @@ class Sandbox:
             timeout: seconds. `check`: a non-zero return code raises.
 
         Raises:
+            TypeError: `timeout` is no number; nothing was started.
             subprocess.TimeoutExpired: with the output so far; the tree has been ended.
             subprocess.CalledProcessError: with `check`.
             As :meth:`spawn`.
         """
+        if timeout is not None and not hasattr(timeout, "__float__"):
+            raise TypeError(f"timeout is a number of seconds or None, not {timeout!r}")
         if input is not None:
             if stdin is not None:
                 raise ValueError("stdin and input arguments may not both be used.")

@@ -9,7 +9,7 @@ from tests.packaging.interpreter import run
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_START = """
+START = """
 import runpy
 sys.argv = ["winsandbox", *sys.argv[1:]]
 runpy.run_module("winsandbox", run_name="__main__", alter_sys=True)
@@ -18,4 +18,4 @@ runpy.run_module("winsandbox", run_name="__main__", alter_sys=True)
 
 def winsandbox(*arguments: str, flags: tuple[str, ...] = ("-P",)) -> subprocess.CompletedProcess[str]:
     """`python -P -m winsandbox ARGUMENTS` of this checkout."""
-    return run(_START, *flags, path=ROOT, arguments=arguments)
+    return run(START, *flags, path=ROOT, arguments=arguments)

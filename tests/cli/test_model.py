@@ -94,7 +94,7 @@ def test_plan_counts_what_lies_there_and_changes_nothing(project: Path) -> None:
     before = sorted(project.rglob("*"))
     done = winsandbox("plan", "--root", str(project))
     assert done.returncode == 0, done.stderr
-    for wanted in ("writable root", "protected directory", "2 hard-linked files", "nested repositories", "0xd"):
+    for wanted in ("writable root", "protected directory", "2 hard-linked files", "1 nested repository,", "0xd"):
         assert wanted in done.stdout
     data = json.loads(winsandbox("plan", "--root", str(project), "--json").stdout)
     assert data["disk"][0]["hard_links"]["count"] == 2

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from winsandbox._terminal import GIVING, GIVING_FOR_ONE, LOOKING, MANY, TAKING, ProgressLine
+from winsandbox._terminal import GIVING, GIVING_FOR_ONE, LOOKING, MANY, TAKING, ProgressLine, fitted
 
 
 class Terminal(io.StringIO):
@@ -101,3 +101,31 @@ def test_no_line_is_longer_than_the_terminal(columns: int, monkeypatch: pytest.M
     lines = stream.getvalue().split("\r")
     assert max(map(len, lines)) < max(columns, 64), "a bar and its numbers need about 60"
     assert ("name.py" in stream.getvalue()) == (columns > 70)
+
+
+TABLE = "\n".join(
+    (
+        "on a host:",
+        "  network           advisory  (documented) " + "word " * 20 + "end",
+        "                    except:   " + "another " * 12 + "end",
+        "writable root C:\\" + "long name " * 12,
+    )
+)
+
+
+def test_a_table_is_broken_to_a_terminals_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = fitted(TABLE, Terminal()).split("\n")
+    assert lines[0] == "on a host:"
+    assert lines[-1] == TABLE.split("\n")[-1], "a path is not broken"
+    assert max(map(len, lines[:-1])) < 80
+    assert all(line.startswith(" " * 30) for line in lines[2:-1] if "except:" not in line)
+    assert " ".join(" ".join(lines).split()) == " ".join(TABLE.split())
+
+
+def test_elsewhere_a_table_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert fitted(TABLE, io.StringIO()) == TABLE
+    assert fitted(TABLE, None) == TABLE
+    monkeypatch.setenv("COLUMNS", "30")
+    assert fitted(TABLE, Terminal()) == TABLE, "there is no room for columns"

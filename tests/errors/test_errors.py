@@ -66,10 +66,12 @@ def test_a_code_is_only_one_kind_of_error() -> None:
 
 
 def test_win_error_prints_function_code_message_and_path() -> None:
-    assert str(WinError(5, "OpenProcess")) == "OpenProcess: [WinError 5]"
-    assert str(WinError(5, "CreateFileW", r"C:\x")) == r"CreateFileW: [WinError 5]: 'C:\\x'"
+    assert str(WinError(5, "OpenProcess")) == "OpenProcess: [WinError 5] Access is denied"
+    assert str(WinError(9999, "OpenProcess")) == "OpenProcess: [WinError 9999]"
+    assert str(WinError(5, "CreateFileW", r"C:\x")) == r"CreateFileW: [WinError 5] Access is denied: 'C:\x'"
+    assert str(WinError(2, "CreateFileW", "a\nb")).endswith(r": 'a\nb'"), "on one line"
     full = WinError(32, "NtCreateFile", r"C:\x", message="In use.\r\n", status=0xC0000043)
-    assert str(full) == r"NtCreateFile: [WinError 32] In use (NTSTATUS 0xC0000043): 'C:\\x'"
+    assert str(full) == r"NtCreateFile: [WinError 32] In use (NTSTATUS 0xC0000043): 'C:\x'"
     assert "0xC0000043" in str(WinError(32, "NtCreateFile", status=0xC0000043 - (1 << 32)))  # as a signed NTSTATUS
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.grants.scenes import disk
 from winsandbox._security.sid import EVERYONE
 from winsandbox._security.token import Token
-from winsandbox.audit import audit
+from winsandbox.audit import OpenPlace, audit
 from winsandbox.errors import PolicyError
 from winsandbox.testing import SimulatedHost
 
@@ -55,6 +55,14 @@ def test_a_directory_is_found_exactly_when_the_child_could_write_there(
 ) -> None:
     host.mkdir(OPEN, sddl)
     assert (OPEN in paths(host)) is found
+
+
+def test_what_everyone_may_do_is_told_by_name(host: SimulatedHost) -> None:
+    host.mkdir(OPEN, "D:(A;;0x10006;;;WD)(A;OICI;FA;;;U)")
+    text = audit(host=host, time_limit=60).to_text()
+    names = "FILE_WRITE_DATA/ADD_FILE, FILE_APPEND_DATA/ADD_SUBDIRECTORY, DELETE"
+    assert f"{OPEN}: everyone may write ({names})" in text
+    assert str(OpenPlace(OPEN, "everyone", 0x42)).endswith("(FILE_WRITE_DATA/ADD_FILE, 0x40)")
 
 
 def test_only_the_topmost_is_told(host: SimulatedHost) -> None:

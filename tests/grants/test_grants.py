@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -101,6 +102,36 @@ def test_who_is_told_may_take_his_time_and_look_himself(host: SimulatedHost) -> 
 
     grants.forget(ROOT, touched=look, host=host)
     assert states == {"removing"}
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [(BrokenPipeError(32, "the reader is gone"), AclError), (UnicodeEncodeError("cp1252", "я", 0, 1, "x"), ValueError)],
+)
+def test_a_telling_that_fails_does_not_leave_the_removal_half_done(
+    host: SimulatedHost, raised: Exception, seen: type[Exception]
+) -> None:
+    original = disk(host)
+    use(host)
+    told = []
+
+    def fail(path: str) -> None:
+        told.append(path)
+        raise raised
+
+    with pytest.raises(seen) as caught:
+        grants.forget(ROOT, touched=fail, host=host)
+    assert raised in (caught.value, caught.value.__cause__)
+    assert len(told) == 1
+    assert disk(host) == original
+    assert grants.list(host=host).to_text() == "no grants on this machine"
+
+
+def test_a_path_that_is_wrong_is_not_called_a_policy(host: SimulatedHost) -> None:
+    for call in (lambda: grants.scan(r"C:\nope", host=host), lambda: grants.forget("nope", host=host)):
+        with pytest.raises(PolicyError, match=r"^the path has a mistake:") as caught:
+            call()
+        assert "policy" not in str(pickle.loads(pickle.dumps(caught.value)))
 
 
 def test_what_could_not_be_granted_is_in_the_sandboxs_report(host: SimulatedHost) -> None:

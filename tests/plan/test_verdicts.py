@@ -209,6 +209,18 @@ def test_another_default_dacl_is_noted_and_takes_nothing_back() -> None:
     assert observed(promised(), found).notes == ("its default DACL is another",)
 
 
+@pytest.mark.parametrize(
+    ("limits", "excepted"),
+    [
+        ((), ("the clipboard can be read", "the clipboard can be written")),
+        (("clipboard-read",), ("the clipboard can be written",)),
+        (("clipboard-read", "clipboard-write"), ()),
+    ],
+)
+def test_what_is_open_of_the_clipboard_is_a_sentence_each(limits: tuple[str, ...], excepted: tuple[str, ...]) -> None:
+    assert promised(Policy.workspace(ROOT, ui_limits=limits))[Aspect.USER_INTERFACE].exceptions == excepted
+
+
 def test_a_desktop_that_could_not_be_made_is_taken_back() -> None:
     enforcement = without_desktop(promised(), "the heap is full")
     assert enforcement[Aspect.USER_INTERFACE].level is Level.NONE

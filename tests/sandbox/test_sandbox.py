@@ -365,6 +365,14 @@ def test_run_has_subprocess_results_and_errors(host: SimulatedHost) -> None:
             sandbox.run([TOOL], capture_output=True, stdout=subprocess.PIPE)
 
 
+def test_a_timeout_that_is_no_number_is_told_before_anything_starts(host: SimulatedHost) -> None:
+    with Sandbox(POLICY, host=host) as sandbox:
+        before = host.started
+        with pytest.raises(TypeError, match="timeout is a number of seconds"):
+            sandbox.run([TOOL], timeout="x")  # type: ignore[arg-type]
+        assert host.started == before
+
+
 def test_a_timeout_ends_the_whole_tree_and_keeps_the_output(host: SimulatedHost) -> None:
     def child(process: SimulatedProcess) -> int:
         process.sleep(10_000)
