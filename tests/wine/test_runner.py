@@ -37,6 +37,10 @@ def test_a_failing_test_fails_the_run(tmp_path: Path) -> None:
     assert output.splitlines()[-1].startswith("1 failed, 1 passed"), output
 
 
+def test_a_programs_own_124_is_no_timeout(tmp_path: Path) -> None:
+    assert finish(start("--python", "-c", "raise SystemExit(124)", cwd=tmp_path)) == (124, "")
+
+
 @pytest.mark.slow
 def test_the_end_of_one_run_does_not_end_another(tmp_path: Path) -> None:
     # Both use one Wine server; the first one to end must leave it to the other.
