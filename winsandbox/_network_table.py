@@ -336,7 +336,7 @@ ROWS: tuple[Row, ...] = (
         "a proxy in settings.xml; plugins that open sockets; mvnw with its jar, which does not read MAVEN_ARGS (the "
         "only-script mvnw calls mvn, which does)",
         "Maven: Configuring Apache Maven (MAVEN_ARGS); Maven Resolver: configuration options; Maven Wrapper: mvnw",
-        note="Maven's own transport ignores the JVM's proxy from 3.9 on: there --offline is what stops it.",
+        note="Maven's own transport ignores the JVM's proxy from 3.9 on: there --offline is what makes it give up.",
     ),
     Row(
         "gradle",

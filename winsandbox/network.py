@@ -2,7 +2,7 @@
 
 *Advisory.* An unelevated process cannot take the network from its child: any program that opens a socket itself,
 unsets the variables or calls ssh by its full path gets through. The shim answers accidents (a ``git fetch`` in a hook,
-a test that downloads), and says of each tool what stops it, how that was tested and what gets around it:
+a test that downloads), and says of each tool what makes it give up, how that was tested and what gets around it:
 :meth:`NetworkShim.explain`. The rows stand in ``_network_table.py``.
 
 Everything here is pure and works on every OS. Names of variables compare without case, as on Windows. The proxy
@@ -61,13 +61,14 @@ class ToolNote:
 
     Attributes:
         tool: its name, as in ``NetworkShim(tools=...)``.
-        covered: whether something that stops the tool is in force. False where no means exists, and where those left
-            only spare prompts and the like, are kept or overridden, or lead to a proxy that may let the tool through.
-        means: by what it is stopped. What is kept or overridden stands in brackets behind the means that it undoes.
+        covered: whether something that makes the tool give up is in force. False where no means exists, and where those
+            left only spare prompts and the like, are kept or overridden, or lead to a proxy that may let the tool
+            through.
+        means: what makes it give up. What is kept or overridden stands in brackets behind the means that it undoes.
         variables: the names and values that the child's environment has for it, for whatever tool they were set.
         stubs: the commands that are replaced by a stub.
         bypass: what gets around it; variables that are kept or overridden are named here.
-        tested: the program and version that the default shim was seen to stop, or "untested".
+        tested: the program and version that was seen to give up under the default shim, or "untested".
         source: where the variables are documented.
         note: what else should be known.
     """
