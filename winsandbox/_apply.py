@@ -42,6 +42,7 @@ __all__ = ["Applied", "Violation", "apply", "survey_walk"]
 
 _PATIENCE: Final = 30.0
 _POLL: Final = 0.05
+_NAMED: Final = 20  # links in protected places that reports name; more would bury the rest
 
 
 def check_token(plan: Plan, caller: Token) -> Token:
@@ -176,7 +177,8 @@ class Applied:
             if any(name.upper().split("\\")[0] == ".GIT" for name in grant.exclusions)
             for path in self._ledger.nested(grant.sid)
         ]
-        return tuple(dict.fromkeys((*self._placing.exceptions, *nested)))
+        links = [f"{path}: a link; what it leads to is not protected with it" for path in self._placing.links]
+        return tuple(dict.fromkeys((*self._placing.exceptions, *nested, *list(dict.fromkeys(links))[:_NAMED])))
 
     # -- 1: the ledger first ------------------------------------------------------------------------------------------
 

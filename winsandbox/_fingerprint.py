@@ -44,13 +44,19 @@ LARGE: Final = Fingerprint(b"large", b"large")
 
 
 def fingerprint(
-    host: Host, handle: Handle, check: Callable[[str], object], path: str, *, limit: int | None = None
+    host: Host,
+    handle: Handle,
+    check: Callable[[str], object],
+    path: str,
+    *,
+    limit: int | None = None,
+    links: Callable[[str], object] | None = None,
 ) -> Fingerprint:
     """Look at everything below the directory `handle` (opened with :data:`LOOK`); no descriptor is read.
 
     Each directory is opened relative to the one that lists it, so a link that is planted meanwhile leads nowhere.
     `check` is called with the path of each directory below it; the AclError that it raises ends the look. With more
-    than `limit` entries the answer is :data:`LARGE`.
+    than `limit` entries the answer is :data:`LARGE`. `links` is called with the path of each link below it.
     """
     stack: list[tuple[Handle, str, FileId, Iterator[Entry]]] = []
     try:
@@ -68,9 +74,11 @@ def fingerprint(
             digest.add(above, entry)
             if limit is not None and digest.count > limit:
                 return LARGE
+            inside = f"{at}\\{entry.name}"
+            if entry.reparse and links is not None:
+                links(inside)
             if entry.reparse or not entry.directory:
                 continue
-            inside = f"{at}\\{entry.name}"
             check(inside)
             inner = host.files.open_at(directory, entry.name, LOOK)
             stack.append((inner, inside, entry.identity, iter(())))

@@ -53,7 +53,8 @@ class Found:
         watch: further absolute paths in a root that do not exist and must not appear.
         outside: whether something leads out of every root.
         mistakes: what leads to a root itself: protecting that would leave nothing to write.
-        exceptions: what leads to a directory that holds a root, which stays writable there.
+        exceptions: what leads to a directory that holds a root, which stays writable there; what is not followed.
+        chains: links and pointers that lead into a root through a name of their own, with what may be between.
         notes: what is not followed, or leads out.
     """
 
@@ -63,6 +64,7 @@ class Found:
     outside: bool = False
     mistakes: list[Mistake] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
+    chains: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     candidates: list[_Candidate] = field(default_factory=list)
     leads: list[tuple[str, Origin]] = field(default_factory=list)
@@ -126,6 +128,9 @@ def _descend(host: Host, above: str, handle: Handle, parts: list[str], found: Fo
     rest = parts[1:]
     for entry in [entry for entry in host.files.entries(handle) if entry.name.upper() == parts[0].upper()]:
         path = ntpath.join(above, entry.name)
+        if entry.directory and not entry.reparse and entry.name.upper() == ".GIT":
+            # With a commondir in it git takes hooks and configuration from there.
+            found.leads += [(ntpath.join(common, *rest), "git pointer") for common in _common(host, path, found)]
         if rest and entry.directory and not entry.reparse:
             child = opened.enter_context(host.files.open_at(handle, entry.name, LOOK))
             _descend(host, path, child, rest, found, opened)
@@ -154,18 +159,23 @@ def _git_targets(host: Host, above: str, parent: Handle, entry: Entry, found: Fo
     if target is None:
         return
     yield target
+    yield from _common(host, target, found)
+
+
+def _common(host: Host, repository: str, found: Found) -> Iterator[str]:
+    """The common directory that a repository's own directory names, if it does."""
     try:
-        with host.files.open(ntpath.join(target, "commondir"), FILE_READ_DATA | FILE_READ_ATTRIBUTES) as handle:
+        with host.files.open(ntpath.join(repository, "commondir"), FILE_READ_DATA | FILE_READ_ATTRIBUTES) as handle:
             text = _text(host, handle)
     except OSError:
-        return  # no common directory: the pointer's target is all there is
-    common = _local(host, target, text, found) if text else None
+        return  # there is none: the directory itself is all there is
+    common = _local(host, repository, text, found) if text else None
     if common is not None:
         yield common
 
 
 def _local(host: Host, above: str, text: str, found: Found) -> str | None:
-    """A path that a file in a root names, made absolute; None, with a note, where it is not on a local drive.
+    """A path that a file in a root names, made absolute; None, with an exception, where it is not on a local drive.
 
     The file may be the child's, or come out of an archive. Opening a share that it names would send this user's
     credentials there, unsandboxed, and wait for a server of somebody's choice.
@@ -173,19 +183,20 @@ def _local(host: Host, above: str, text: str, found: Found) -> str | None:
     try:
         path = normal(ntpath.join(above, text.replace("/", "\\")))
     except PolicyError:
-        found.notes.append(f"{above} names {text[:200]!r}, which is no path on a local drive; it is not followed")
+        found.exceptions.append(f"{above} names {text[:200]!r}, which is no path on a local drive; it is not followed")
         return None
     drive = path[:2].upper()
     if any(volume.root[:2].upper() == drive and volume.kind != "remote" for volume in host.files.drives()):
         return path
-    found.notes.append(f"{above} names {path}, which is not on a local drive; it is not followed")
+    found.exceptions.append(f"{above} names {path}, which is not on a local drive; it is not followed")
     return None
 
 
 def _text(host: Host, handle: Handle) -> str:
     if host.files.info(handle).size > _POINTER_LIMIT:
         return ""
-    return host.files.read(handle, _POINTER_LIMIT).decode("utf-8", "replace").strip()
+    # Git reads it as a C string: what stands behind a NUL does not count.
+    return host.files.read(handle, _POINTER_LIMIT).partition(b"\0")[0].decode("utf-8", "replace").strip()
 
 
 def _add_targets(host: Host, found: Found, roots: Sequence[Place]) -> None:
@@ -216,6 +227,9 @@ def _add_targets(host: Host, found: Found, roots: Sequence[Place]) -> None:
             found.exceptions.append(f"{path} leads to {final}, in which {', '.join(held)} stays writable")
         elif any(is_below(final, root.path) for root in roots):
             found.candidates.append(_Candidate(final, info.identity, info.directory, False, origin))
+            if path.upper() != final.upper():
+                # The host cannot read where a link leads first, so one between the two may be the child's to turn.
+                found.chains.append(f"{path} leads to {final}: links on the way there are not protected")
         else:
             found.outside = True
             found.notes.append(f"{path} leads to {final}, outside every root; it is not writable there")

@@ -47,6 +47,8 @@ class Placing:
         report: what the walks met.
         warm: whether nothing had to be written.
         exceptions: what of the protected places could not be made sure of.
+        links: the paths of links that lie in protected directories, as often as they were seen. A link is denied as
+            such and never followed: what it leads to in a root stays writable under the protected name.
     """
 
     def __init__(self, host: Host, ledger: Ledger, plan: Plan, token: Token, pins: Pins, threads: int) -> None:
@@ -54,6 +56,7 @@ class Placing:
         self.report = Findings()
         self.warm = True
         self.exceptions: list[str] = []
+        self.links: list[str] = []
         self._host = host
         self._ledger = ledger
         self._plan = plan
@@ -166,8 +169,10 @@ class Placing:
             handle = self._host.files.open(place.path, LOOK)
         except OSError:
             return UNREADABLE  # the walk says what is wrong
+        # Those of this plan only: what other grants protect is their reports' matter.
+        links = self.links.append if str(place.sid) in self.placed else None
         with handle:
-            return fingerprint(self._host, handle, counter.check, place.path, limit=limit)
+            return fingerprint(self._host, handle, counter.check, place.path, limit=limit, links=links)
 
     def _neighbours(self, sid: Sid, top: str) -> list[PlaceRow]:
         """The protected directories of other complete grants in a tree that were looked through before."""

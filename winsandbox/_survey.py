@@ -180,7 +180,7 @@ def survey(host: Host, policy: Policy, *, state_path: str, open_places: tuple[st
         mistakes=(*found.mistakes, *places.mistakes),
         notes=tuple(dict.fromkeys(found.notes + places.notes)),
         open_places=open_places,
-        exceptions=tuple(dict.fromkeys(places.exceptions)),
+        exceptions=tuple(dict.fromkeys((*places.exceptions, *places.chains))),
     )
 
 

@@ -249,7 +249,8 @@ class Taker:
 
     def _still_mine(self) -> None:
         row = self._ledger.grant(self._sid)
-        if row is None or (row.state != "removing" and not self._allows_only):
+        # A start that came in between has made it "applying" again: what it has just granted must not be taken away.
+        if row is None or row.state != ("kept denies" if self._allows_only else "removing"):
             raise AclError(
                 "another process took over this grant while it was being forgotten.",
                 remedy="Look at `grants`, and run it again if it is still there.",

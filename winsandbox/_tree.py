@@ -49,7 +49,8 @@ class Tree:
         self._host = host
         self._job = job
         self._process = started.process
-        self._lock = threading.Lock()
+        # Re-entrant: a garbage collection inside of it may collect the process, whose finalizer comes back here.
+        self._lock = threading.RLock()
         self._users = 0
         self._usage: Usage | None = None
         self._expired = False  # the tree was ended for its time

@@ -69,7 +69,8 @@ class Sandbox:
             on this machine (``python -P -m winsandbox prove``). None of them excuses a failed deny write.
         keep: whether the grants on disk stay for the next sandbox (``"forever"``: it then starts without any ACL
             write) or go with this one (``"session"``).
-        progress: called as ``progress(done, total or None, path, seconds)`` while ACLs are written.
+        progress: called as ``progress(done, total or None, path, seconds)`` while ACLs are written, one call at a
+            time, from the threads that write while :meth:`prepare` waits: it must not call this sandbox's methods.
         state_dir: another place than ``%LOCALAPPDATA%\\winsandbox`` for the ledger, the secret and the private TEMP.
         audit_log: append a JSON line for each command to ``audit.jsonl`` in the state directory.
         host: another host than this machine, such as a :class:`~winsandbox.testing.SimulatedHost`.
@@ -147,8 +148,9 @@ class Sandbox:
     @property
     def enforcement(self) -> Enforcement:
         """What is guaranteed, what is only advised, what is open; after :meth:`prepare`, of the token really made."""
-        with self._lock:
-            return self._enforcement if self._enforcement is not None else self.plan().enforcement
+        # Without the lock: `prepare` holds it, and another thread, an event loop's say, need not wait to read this.
+        found = self._enforcement
+        return found if found is not None else self.plan().enforcement
 
     @property
     def grant_report(self) -> GrantReport:
@@ -158,8 +160,8 @@ class Sandbox:
         Empty before :meth:`prepare`, and after a start that had nothing to walk; ``grants.list()`` then still has the
         number of errors of each root's last walk.
         """
-        with self._lock:
-            return GrantReport() if self._ready is None else self._ready.applied.report.report()
+        ready = self._ready
+        return GrantReport() if ready is None else ready.applied.report.report()
 
     def measure(self, *, time_limit: float | None = 5.0) -> tuple[Survey, ...]:
         """Count what a first start would walk in each root: objects, hard links, protected DACLs, nested repositories.
@@ -524,8 +526,11 @@ class Sandbox:
             # What a command created under a protected name since the last one is denied before the next one starts.
             since = ready.applied.secure_new()
             variables = environment(self.policy, ready.scratch, ready.host.processes.environment(), env)
-        except (SandboxError, OSError) as error:
-            self._not_started(ready, args, cwd, error)
+        except Exception as error:
+            if self._closed:  # by another thread, which took away the pins and the token meanwhile
+                raise SandboxClosed("the sandbox was closed meanwhile.", remedy="Make a new one.") from error
+            if isinstance(error, (SandboxError, OSError)):
+                self._not_started(ready, args, cwd, error)
             raise
         parameters = {
             "args": args,

@@ -146,7 +146,7 @@ def test_a_git_pointer_to_a_share_or_device_is_never_opened(host: SimulatedHost,
         made = plan(host)
     assert opened
     assert not [path for path in opened if not path.upper().startswith("C:")]
-    assert any("not followed" in note for note in made.notes)
+    assert any("not followed" in text for text in made.enforcement[Aspect.PROTECTED_PLACES].exceptions)
     assert rf"{ROOT}\.git" in {place.path for place in made.grants[0].protected}
 
 
