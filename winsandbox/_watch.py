@@ -17,6 +17,7 @@ from ._paths import is_at_or_below
 from ._pins import Pins, open_below
 from ._places import Searched, find_places, points
 from ._placing import ATTEMPTS, Placing, rows_of
+from ._security.mask import FILE_READ_ATTRIBUTES
 from ._violations import Snapshot, Violation, Watched, compare, take_snapshot
 from ._walk import Counter
 from .errors import AclError
@@ -146,16 +147,33 @@ class Watch:
                 info = self._host.files.info(handle)
                 self._pins.take(path, info.identity, handle)
                 place = PlaceRow(grant.sid, info.identity, "protected", path, info.directory, info.reparse, False)
+                links = len(self._placing.links)
                 self._placing.add(grant, place, counter)
+                for link in self._placing.links[links:]:
+                    if self._leads_into_a_root(link):
+                        raise _created(link)
                 if points(path, directory=info.directory, link=info.reparse):
                     self._secure_targets(grant, place, counter)
+                elif ntpath.basename(path).upper() == ".GIT":
+                    self._secure_targets(grant, place, counter, needed=False)  # it may hold a commondir
                 for other in [other for other in self._names if is_at_or_below(other, path)]:
                     del self._names[other]
                 self.secured += (path,)
             return self.snapshot()
 
-    def _secure_targets(self, grant: Grant, place: PlaceRow, counter: Counter) -> None:
+    def _leads_into_a_root(self, link: str) -> bool:
+        """Whether a link that was created inside a new protected directory leads to where the child may write."""
+        try:
+            with self._host.files.open(link, FILE_READ_ATTRIBUTES, follow=True) as handle:
+                final = self._host.files.final_path(handle)
+        except OSError:
+            return True  # to nothing: the child could still make it
+        return any(is_at_or_below(final, root.path) for root in self._roots)
+
+    def _secure_targets(self, grant: Grant, place: PlaceRow, counter: Counter, *, needed: bool = True) -> None:
         """Deny all of what a created link or git pointer leads to, whatever part of it the policy names.
+
+        `needed`: it must lead somewhere; else what leads nowhere is no pointer.
 
         Raises:
             AclError: nothing was found to deny, so that the child could still write, or make, what git then uses.
@@ -165,10 +183,15 @@ class Watch:
         found = find_places(self._host, [searched], self._roots)
         targets = [target for target in found.protected if target.origin != "policy"]
         self._protect(targets, counter)
-        if found.mistakes or found.exceptions or not (targets or (place.link and found.outside)):
-            raise AclError(
-                f"{place.path} was created, and nothing could be denied where it leads.",
-                path=place.path,
-                remedy="Look at it; if it is not yours, remove it. No further command is started in this sandbox.",
-                code="acl.new",
-            )
+        nowhere = not (targets or (place.link and found.outside))
+        if found.mistakes or found.exceptions or (nowhere if needed else bool(found.watch)):
+            raise _created(place.path)
+
+
+def _created(path: str) -> AclError:
+    return AclError(
+        f"{path} was created, and nothing could be denied where it leads.",
+        path=path,
+        remedy="Look at it; if it is not yours, remove it. No further command is started in this sandbox.",
+        code="acl.new",
+    )

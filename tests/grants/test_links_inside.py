@@ -9,6 +9,7 @@ import pytest
 from tests.grants.scenes import ROOT, workspace
 from winsandbox import Policy, Sandbox
 from winsandbox.enforcement import Aspect, Level
+from winsandbox.errors import AclError
 from winsandbox.testing import SimulatedHost, SimulatedProcess
 
 TOOL = r"C:\tools\tool.exe"
@@ -86,3 +87,34 @@ def test_a_chain_of_links_is_an_exception(host: SimulatedHost) -> None:
     level, text = verdict(host)
     assert level is Level.PARTIAL
     assert "links on the way there are not protected" in text
+
+
+@pytest.mark.parametrize("hole", ["link", "commondir", "commondir to nothing", ""])
+def test_no_command_follows_one_that_made_a_repository_with_a_way_out(host: SimulatedHost, hole: str) -> None:
+    host.remove(ROOT + r"\.git")
+    host.mkdir(ROOT + r"\evil")
+
+    def first(process: SimulatedProcess) -> None:
+        process.mkdir(".git")
+        process.write(r".git\HEAD", b"ref: refs/heads/main")
+        if hole == "link":
+            process.junction("evil", r".git\hooks")
+        elif hole:
+            process.write(r".git\commondir", b"../evil" if hole == "commondir" else b"../none")
+
+    def second(process: SimulatedProcess) -> int:
+        try:
+            process.write(r"evil\config", b"x")
+        except PermissionError as error:
+            return int(getattr(error, "winerror", -1))
+        return 0
+
+    host.add_program(TOOL, first)
+    host.add_program(r"C:\tools\second.exe", second)
+    with Sandbox(Policy.workspace(ROOT), host=host) as sandbox:
+        sandbox.run([TOOL], check=True)
+        if hole in ("", "commondir"):
+            assert sandbox.run([r"C:\tools\second.exe"]).returncode == (5 if hole else 0)
+        else:
+            with pytest.raises(AclError, match="was created"):
+                sandbox.run([r"C:\tools\second.exe"])
