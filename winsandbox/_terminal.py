@@ -57,7 +57,8 @@ def print_everything() -> None:
 def reader_gone(error: BaseException) -> bool:
     """Whether an output's reader has closed it (`| head -1`): EPIPE, and EINVAL where Windows' C runtime says that."""
     told = error.__cause__ if isinstance(error, SandboxError) and error.code == "acl.callback" else error
-    if not isinstance(told, OSError) or isinstance(told, WinError) or told.filename is not None:
+    # Never one of our own errors, some of which are OSErrors with EINVAL: a refusal must not end without a word.
+    if not isinstance(told, OSError) or isinstance(told, (WinError, SandboxError)) or told.filename is not None:
         return False
     return told.errno == errno.EPIPE or (sys.platform == "win32" and told.errno == errno.EINVAL)
 
