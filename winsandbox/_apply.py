@@ -13,10 +13,9 @@ this sandbox; and what another sandbox of the same grant needs is only added to,
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from . import _undo
 from ._count import survey_walk
@@ -31,7 +30,7 @@ from ._security.token import MEDIUM, Token
 from ._violations import Snapshot, Violation
 from ._walk import Cancel, Counter, Progress
 from ._watch import Watch
-from .errors import AclError, LedgerError
+from .errors import AclError
 
 if TYPE_CHECKING:
     from ._findings import Findings
@@ -39,10 +38,6 @@ if TYPE_CHECKING:
     from ._state import State
 
 __all__ = ["Applied", "Violation", "apply", "survey_walk"]
-
-_PATIENCE: Final = 30.0
-_POLL: Final = 0.05
-_NAMED: Final = 20  # links in protected places that reports name; more would bury the rest
 
 
 def check_token(plan: Plan, caller: Token) -> Token:
@@ -178,7 +173,7 @@ class Applied:
             for path in self._ledger.nested(grant.sid)
         ]
         links = [f"{path}: a link; what it leads to is not protected with it" for path in self._placing.links]
-        return tuple(dict.fromkeys((*self._placing.exceptions, *nested, *list(dict.fromkeys(links))[:_NAMED])))
+        return tuple(dict.fromkeys((*self._placing.exceptions, *nested, *links)))
 
     # -- 1: the ledger first ------------------------------------------------------------------------------------------
 
@@ -191,22 +186,12 @@ class Applied:
                 if busy is None:
                     self._announce_all()
                     return
-            if waited >= _PATIENCE:
-                raise LedgerError(
-                    f"process {busy.process.pid} is still removing the grant of {busy.path}.",
-                    remedy="Wait for it, or end it and run again.",
-                    code="ledger.busy",
-                )
-            time.sleep(_POLL)
-            waited += _POLL
+            waited = _undo.wait_for_remover(busy, waited)
 
     def _busy(self) -> GrantRow | None:
         for grant in self._plan.grants:
             row = self._ledger.grant(grant.sid)
-            if row is None or row.state != "removing" or row.process == _undo.NOBODY:
-                continue
-            # This very process can be at it too, in another thread.
-            if self._host.processes.alive(row.process):
+            if row is not None and _undo.being_removed(self._host, row):
                 return row
         return None
 

@@ -56,7 +56,8 @@ def fingerprint(
 
     Each directory is opened relative to the one that lists it, so a link that is planted meanwhile leads nowhere.
     `check` is called with the path of each directory below it; the AclError that it raises ends the look. With more
-    than `limit` entries the answer is :data:`LARGE`. `links` is called with the path of each link below it.
+    than `limit` entries the answer is :data:`LARGE`. `links` is called with the path of each link below it, and may end
+    the look likewise.
     """
     stack: list[tuple[Handle, str, FileId, Iterator[Entry]]] = []
     try:
@@ -74,11 +75,13 @@ def fingerprint(
             digest.add(above, entry)
             if limit is not None and digest.count > limit:
                 return LARGE
-            inside = f"{at}\\{entry.name}"
-            if entry.reparse and links is not None:
-                links(inside)
-            if entry.reparse or not entry.directory:
+            if entry.reparse:
+                if links is not None:
+                    links(f"{at}\\{entry.name}")
                 continue
+            if not entry.directory:
+                continue
+            inside = f"{at}\\{entry.name}"
             check(inside)
             inner = host.files.open_at(directory, entry.name, LOOK)
             stack.append((inner, inside, entry.identity, iter(())))

@@ -11,7 +11,7 @@ else each change between two policies would cost a walk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ._security.sid import Sid
     from ._security.token import Token
 
-_NAMED: Final = 20  # nested repositories that reports name; more would bury the rest
+_NAMED: Final = 20  # nested repositories, and links, that reports name; more would bury the rest
 ATTEMPTS: Final = 3  # walks of a protected place that somebody keeps changing
 
 
@@ -47,8 +47,8 @@ class Placing:
         report: what the walks met.
         warm: whether nothing had to be written.
         exceptions: what of the protected places could not be made sure of.
-        links: the paths of links that lie in protected directories, as often as they were seen. A link is denied as
-            such and never followed: what it leads to in a root stays writable under the protected name.
+        links: the paths of the first links that lie in protected directories. A link is denied as such and never
+            followed: what it leads to in a root stays writable under the protected name.
     """
 
     def __init__(self, host: Host, ledger: Ledger, plan: Plan, token: Token, pins: Pins, threads: int) -> None:
@@ -56,7 +56,7 @@ class Placing:
         self.report = Findings()
         self.warm = True
         self.exceptions: list[str] = []
-        self.links: list[str] = []
+        self.links: dict[str, None] = {}
         self._host = host
         self._ledger = ledger
         self._plan = plan
@@ -161,7 +161,27 @@ class Placing:
         if needs_guard:
             self._walk_place(recipe, place, counter, guards_only=True)
 
-    def _look(self, place: PlaceRow, counter: Counter, *, limit: int | None = None) -> Fingerprint:
+    def look_through(self, place: PlaceRow, counter: Counter, links: Callable[[str], object]) -> None:
+        """Call `links` with the path of each link in a protected place; an error of its own comes through.
+
+        Raises:
+            AclError: it could not be looked through.
+        """
+        if not self._look(place, counter, links=links):
+            raise closed(place.path, "it cannot be looked through", remedy="Close what writes there, and run again.")
+
+    def _name_link(self, path: str) -> None:
+        if len(self.links) < _NAMED:
+            self.links[path] = None
+
+    def _look(
+        self,
+        place: PlaceRow,
+        counter: Counter,
+        *,
+        limit: int | None = None,
+        links: Callable[[str], object] | None = None,
+    ) -> Fingerprint:
         """What lies in a protected place; reads no descriptor."""
         if place.kind == "between" or place.link or not place.directory:
             return ALONE
@@ -170,7 +190,8 @@ class Placing:
         except OSError:
             return UNREADABLE  # the walk says what is wrong
         # Those of this plan only: what other grants protect is their reports' matter.
-        links = self.links.append if str(place.sid) in self.placed else None
+        if links is None and str(place.sid) in self.placed:
+            links = self._name_link
         with handle:
             return fingerprint(self._host, handle, counter.check, place.path, limit=limit, links=links)
 

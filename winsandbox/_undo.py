@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ._counter import Spool
-from ._findings import Findings, ObjectError
+from ._findings import Findings, ObjectError, rights_remedy
 from ._host import FileId, Handle, Host, ProcessId
 from ._ledger import GrantRow, Lease, Ledger
 from ._paths import is_at_or_below
@@ -82,8 +82,7 @@ def claim(host: Host, ledger: Ledger, sid: Sid, *, force: bool = False, only_dea
             if row is None:
                 return None
             leases = ledger.leases(sid)
-            busy = row.state == "removing" and row.process != NOBODY and host.processes.alive(row.process)
-            if not busy:
+            if not being_removed(host, row):
                 if leases and only_dead:
                     return None
                 if leases and not force:
@@ -93,14 +92,28 @@ def claim(host: Host, ledger: Ledger, sid: Sid, *, force: bool = False, only_dea
                 return row
         if only_dead:
             return None
-        if waited >= _PATIENCE:
-            raise LedgerError(
-                f"process {row.process.pid} is still removing the grant of {row.path}.",
-                remedy="Wait for it, or end it and run again.",
-                code="ledger.busy",
-            )
-        time.sleep(_POLL)
-        waited += _POLL
+        waited = wait_for_remover(row, waited)
+
+
+def being_removed(host: Host, row: GrantRow) -> bool:
+    """Whether a live process is taking a grant off the disk; it can be this very one, in another thread."""
+    return row.state == "removing" and row.process != NOBODY and host.processes.alive(row.process)
+
+
+def wait_for_remover(row: GrantRow, waited: float) -> float:
+    """Sleep a moment outside of the ledger's transactions; returns how long was waited by now, in seconds.
+
+    Raises:
+        LedgerError: that was half a minute.
+    """
+    if waited >= _PATIENCE:
+        raise LedgerError(
+            f"process {row.process.pid} is still removing the grant of {row.path}.",
+            remedy="Wait for it, or end it and run again.",
+            code="ledger.busy",
+        )
+    time.sleep(_POLL)
+    return waited + _POLL
 
 
 def in_use(row: GrantRow, leases: list[Lease]) -> GrantInUse:
@@ -210,7 +223,7 @@ def _open_same(host: Host, path: str, row: GrantRow) -> Handle | None:
             f"{path} cannot be opened to take the grant away: {error}.",
             cause=error,
             path=path,
-            remedy=f'Let its owner or an administrator run:  icacls "{path}" /grant "%USERNAME%:(RC,WDAC)"',
+            remedy=rights_remedy(path, label=row.low),
             code="acl.write-dac",
         ) from error
     except OSError as error:

@@ -147,11 +147,8 @@ class Watch:
                 info = self._host.files.info(handle)
                 self._pins.take(path, info.identity, handle)
                 place = PlaceRow(grant.sid, info.identity, "protected", path, info.directory, info.reparse, False)
-                links = len(self._placing.links)
                 self._placing.add(grant, place, counter)
-                for link in self._placing.links[links:]:
-                    if self._leads_into_a_root(link):
-                        raise _created(link)
+                self._placing.look_through(place, counter, self._refuse_way_out)
                 if points(path, directory=info.directory, link=info.reparse):
                     self._secure_targets(grant, place, counter)
                 elif ntpath.basename(path).upper() == ".GIT":
@@ -161,14 +158,15 @@ class Watch:
                 self.secured += (path,)
             return self.snapshot()
 
-    def _leads_into_a_root(self, link: str) -> bool:
-        """Whether a link that was created inside a new protected directory leads to where the child may write."""
+    def _refuse_way_out(self, link: str) -> None:
+        """A link that was created inside a new protected directory must not lead to where the child may write."""
         try:
             with self._host.files.open(link, FILE_READ_ATTRIBUTES, follow=True) as handle:
                 final = self._host.files.final_path(handle)
-        except OSError:
-            return True  # to nothing: the child could still make it
-        return any(is_at_or_below(final, root.path) for root in self._roots)
+        except OSError as error:
+            raise _created(link) from error  # to nothing: the child could still make it
+        if any(is_at_or_below(final, root.path) for root in self._roots):
+            raise _created(link)
 
     def _secure_targets(self, grant: Grant, place: PlaceRow, counter: Counter, *, needed: bool = True) -> None:
         """Deny all of what a created link or git pointer leads to, whatever part of it the policy names.

@@ -118,3 +118,12 @@ def test_no_command_follows_one_that_made_a_repository_with_a_way_out(host: Simu
         else:
             with pytest.raises(AclError, match="was created"):
                 sandbox.run([r"C:\tools\second.exe"])
+
+
+def test_of_many_links_the_first_are_named(host: SimulatedHost) -> None:
+    host.mkdir(ROOT + r"\tools\hooks")
+    for number in range(30):
+        host.junction(ROOT + r"\tools\hooks", rf"{ROOT}\.git\link{number:02}")
+    level, text = verdict(host)
+    assert level is Level.PARTIAL
+    assert text.count("a link; what it leads to") == 20
